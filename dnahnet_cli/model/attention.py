@@ -1,0 +1,99 @@
+"""Causal attention and SwiGLU. Shapes: B batch, L new tokens, S cached tokens, D width, H heads, P head size."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dnahnet_cli.model.config import ModelConfig
+from dnahnet_cli.model.layers import Linear
+from dnahnet_cli.model.state import AttentionState
+from dnahnet_cli.ops.capture import Capture
+
+ROTARY_BASE = 10_000.0
+
+
+def rotate(x_BHLP: Tensor, position_BL: Tensor) -> Tensor:
+    """Apply rotary position embedding to the first half of each head's channels; the rest passes through."""
+    rotated = x_BHLP.shape[-1] // 2
+    frequency = ROTARY_BASE ** (-torch.arange(0, rotated, 2, device=x_BHLP.device).float() / rotated)
+    angle_B1LF = (position_BL.float().unsqueeze(-1) * frequency).unsqueeze(1)
+    cos, sin = angle_B1LF.cos(), angle_B1LF.sin()
+    first, second, rest = x_BHLP.split([rotated // 2, rotated // 2, x_BHLP.shape[-1] - rotated], dim=-1)
+    first, second = first.float(), second.float()
+    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return torch.cat([turned.to(x_BHLP.dtype), rest], dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head causal attention, rotary on half of each head, optional sliding window."""
+
+    def __init__(self, config: ModelConfig, width: int, window: int | None) -> None:
+        super().__init__()
+        self.head_size = config.attention_head_size
+        self.num_heads = width // self.head_size
+        self.window = window
+        self.in_proj = Linear(width, 3 * self.num_heads * self.head_size)
+        self.out_proj = Linear(self.num_heads * self.head_size, width)
+
+    def reset(self) -> None:
+        """Nothing beside the linear maps to initialise."""
+
+    def forward(self, x_BLD: Tensor, state: AttentionState | None, capture: Capture) -> tuple[Tensor, AttentionState]:
+        """Attend to this call's and the state's tokens; return the output and the states at `capture`."""
+        batch, length, _ = x_BLD.shape
+        q, k, v = self.in_proj(x_BLD).unflatten(-1, (3, self.num_heads, self.head_size)).unbind(2)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        seen_B = x_BLD.new_zeros(batch, dtype=torch.long) if state is None else state.num_seen_B
+        position_BL = seen_B.unsqueeze(1) + torch.arange(length, device=x_BLD.device)
+        q, k = rotate(q, position_BL), rotate(k, position_BL)
+        cached = 0
+        if state is not None:
+            cached = state.key_BHLP.shape[2]
+            k = torch.cat([state.key_BHLP.to(k.dtype), k], dim=2)
+            v = torch.cat([state.value_BHLP.to(v.dtype), v], dim=2)
+        if cached == 0 and (self.window is None or self.window >= length):
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask(position_BL, seen_B, cached))
+        y_BLD = self.out_proj(y.transpose(1, 2).flatten(2))
+        return y_BLD, self._state_at(capture, k, v, seen_B, cached)
+
+    def _mask(self, position_BL: Tensor, seen_B: Tensor, cached: int) -> Tensor:
+        """Return who may attend to whom, (B, 1, L, S + L). Cache entries before a row's first token are padding."""
+        steps = torch.arange(-cached, position_BL.shape[1], device=position_BL.device)
+        key_position_B1S = (seen_B.unsqueeze(1) + steps).unsqueeze(1)
+        distance_BLS = position_BL.unsqueeze(2) - key_position_B1S
+        allowed = (distance_BLS >= 0) & (key_position_B1S >= 0)
+        if self.window is not None:
+            allowed &= distance_BLS < self.window
+        return allowed.unsqueeze(1)
+
+    def _state_at(self, capture: Capture, k: Tensor, v: Tensor, seen_B: Tensor, cached: int) -> AttentionState:
+        """Return the keys and values before each captured position, right-aligned, as short as the window allows."""
+        seen_K = seen_B[capture.rows] + capture.positions
+        keep = int(seen_K.max()) if len(seen_K) else 0
+        if self.window is not None:
+            keep = min(keep, self.window - 1)  # a token sees itself and window - 1 before it
+        index_KS = cached + capture.positions.unsqueeze(1) - keep + torch.arange(keep, device=k.device)
+        index_KS = index_KS.clamp(min=0)  # before the first token: never attended to, see _mask
+        rows = capture.rows.unsqueeze(1)
+        key, value = (x.transpose(1, 2)[rows, index_KS].transpose(1, 2) for x in (k, v))
+        return AttentionState(key, value, seen_K)
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward layer of width 8/3 D, rounded up."""
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__()
+        multiple = config.mlp_multiple
+        hidden = -(-8 * width // (3 * multiple)) * multiple
+        self.in_proj = Linear(width, 2 * hidden)
+        self.out_proj = Linear(hidden, width)
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        gate, up = self.in_proj(x_BLD).chunk(2, dim=-1)
+        y: Tensor = self.out_proj(F.silu(gate) * up)
+        return y

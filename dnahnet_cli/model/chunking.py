@@ -1,0 +1,76 @@
+"""Dynamic chunking: cut a sequence where neighbouring states differ, and spread chunk vectors back.
+
+Shapes: B batch, L positions, M chunks, D width, K captures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dnahnet_cli.ops.routing import boundary_probability
+
+
+@dataclass(frozen=True)
+class StageTrace:
+    """Where one stage cut its sequence. Positions past a row's `length_B` mean nothing."""
+
+    probability_BL: Tensor  # float32
+    mask_BL: Tensor  # bool
+    length_B: Tensor  # tokens of this stage's sequence in this call
+
+
+class Router(nn.Module):
+    """Boundary probability from the cosine between neighbouring encoder states; float32 throughout."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+
+    def reset(self) -> None:
+        """Start from the identity: before training, p is the distance between neighbouring states."""
+        nn.init.eye_(self.query.weight)
+        nn.init.eye_(self.key.weight)
+
+    def forward(self, x_BLD: Tensor, last_BD: Tensor | None) -> Tensor:
+        """Return p (B, L). `last_BD` is the vector before the first; without it, p_0 = 1."""
+        x_BLD = x_BLD.float()
+        before = torch.zeros_like(x_BLD[:, :1]) if last_BD is None else last_BD.float().unsqueeze(1)
+        previous_BLD = torch.cat([before, x_BLD[:, :-1]], dim=1)
+        p_BL = boundary_probability(self.query(previous_BLD), self.key(x_BLD))
+        if last_BD is None:
+            p_BL = torch.cat([torch.ones_like(p_BL[:, :1]), p_BL[:, 1:]], dim=1)
+        return p_BL
+
+
+def select_rows(x_BLD: Tensor, index_BM: Tensor) -> Tensor:
+    """Return x[b, index[b, m]], (B, M, D)."""
+    batch, length, width = x_BLD.shape
+    offset = torch.arange(batch, device=x_BLD.device).unsqueeze(1) * length
+    flat = (index_BM + offset).flatten()
+    return x_BLD.reshape(batch * length, width).index_select(0, flat).view(batch, -1, width)
+
+
+def straight_through(confidence: Tensor) -> Tensor:
+    """Return 1 in the forward pass, with the gradient of `confidence`."""
+    return confidence + (1 - confidence).detach()
+
+
+def ratio_loss(trace: StageTrace, ratio: float) -> Tensor:
+    """Return the H-Net ratio loss, N/(N-1) ((N-1) F G + (1-F)(1-G)); at its minimum, 1, when F = G = 1/N.
+
+    F is the fraction of boundaries and G the mean probability over valid positions (arXiv 2507.07955).
+    """
+    f, g = boundary_rates(trace)
+    return ratio / (ratio - 1) * ((ratio - 1) * f * g + (1 - f) * (1 - g))
+
+
+def boundary_rates(trace: StageTrace) -> tuple[Tensor, Tensor]:
+    """Return F (fraction of boundaries) and G (mean boundary probability) over valid positions."""
+    steps = torch.arange(trace.mask_BL.shape[1], device=trace.mask_BL.device)
+    valid_BL = steps < trace.length_B.unsqueeze(1)
+    total = valid_BL.sum()
+    return (trace.mask_BL & valid_BL).sum() / total, (trace.probability_BL * valid_BL).sum() / total

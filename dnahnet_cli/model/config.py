@@ -1,0 +1,113 @@
+"""The shape of a network: layout grammar, widths, and named presets."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeAlias
+
+from dnahnet_cli.errors import ModelError
+
+VOCABULARY: Final = "ACGTN^"  # ^ is BOS, which begins every scanned tile
+NUM_BASES: Final = 4
+BOS: Final = 5
+
+Layout: TypeAlias = "list[str | Layout]"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides the network's parameters and arithmetic.
+
+    `layout` nests `[encoder, inner, decoder]` lists around a one-element core list. A string is runs of
+    letter and count: `m` Mamba-2, `M` Mamba-2 + SwiGLU, `t` attention, `T` attention + SwiGLU.
+    `widths` has one entry per stage and one for the core, `ratios` (target bases, or chunks, per chunk)
+    one per stage, `windows` (attention window in positions of the stage, None is unlimited) as widths.
+    """
+
+    layout: Layout
+    widths: tuple[int, ...]
+    ratios: tuple[float, ...]
+    windows: tuple[int | None, ...]
+    state_size: int = 64
+    mamba_head_size: int = 64
+    ssd_chunk: int = 64
+    conv_width: int = 4
+    expand: int = 2
+    attention_head_size: int = 64
+    mlp_multiple: int = 64
+
+    def __post_init__(self) -> None:
+        stages = self.num_stages
+        if not 1 <= stages <= 3:
+            raise ModelError(f"layout {self.layout!r} has {stages} stages; 1 to 3 are possible")
+        for name, found, wanted in (
+            ("widths", self.widths, stages + 1),
+            ("ratios", self.ratios, stages),
+            ("windows", self.windows, stages + 1),
+        ):
+            if len(found) != wanted:
+                raise ModelError(f"{name} has {len(found)} entries, a layout of {stages} stages needs {wanted}")
+        if list(self.widths) != sorted(self.widths):
+            raise ModelError(f"widths {self.widths} must not shrink inward")
+        for text in _strings(self.layout):
+            parse_layers(text)
+
+    @property
+    def num_stages(self) -> int:
+        """Return how many times the sequence is chunked."""
+        depth, layout = 0, self.layout
+        while len(layout) == 3 and isinstance(layout[1], list):
+            depth, layout = depth + 1, layout[1]
+        if len(layout) != 1 or not isinstance(layout[0], str):
+            raise ModelError(f"layout {self.layout!r} must nest [encoder, inner, decoder] around [core]")
+        return depth
+
+    def to_json(self) -> str:
+        """Return the configuration as one line of JSON, as kept in a weights file's header."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Parse what `to_json` wrote. Raises ModelError when a field is missing, unknown or wrong."""
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            for name in ("widths", "ratios", "windows"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"unreadable model configuration: {error}") from error
+
+
+def parse_layers(text: str) -> str:
+    """Expand runs of letter and count, `T1m4` to `Tmmmm`."""
+    if not re.fullmatch(r"([mMtT]\d+)+", text):
+        raise ModelError(f"layers {text!r}: expected runs of m, M, t or T with a count, such as 'T1m4'")
+    return "".join(letter * int(count) for letter, count in re.findall(r"([mMtT])(\d+)", text))
+
+
+def _strings(layout: Layout) -> list[str]:
+    return [text for part in layout for text in ([part] if isinstance(part, str) else _strings(part))]
+
+
+PRESETS: Final[dict[str, ModelConfig]] = {
+    # For tests: every layer kind, two stages, trains in seconds.
+    "tiny": ModelConfig(
+        layout=["m1", ["T1m1", ["T1"], "m1T1"], "m1"],
+        widths=(32, 48, 64),
+        ratios=(3.0, 2.0),
+        windows=(None, 64, None),
+        state_size=16,
+        mamba_head_size=16,
+        ssd_chunk=16,
+        attention_head_size=16,
+    ),
+    # The bundled model: the paper's arrangement, thinned where every base pays.
+    "small": ModelConfig(
+        layout=["m2", ["T1m2", ["T3"], "m2T1"], "m2"],
+        widths=(128, 192, 320),
+        ratios=(3.0, 2.0),
+        windows=(None, 512, None),
+    ),
+}

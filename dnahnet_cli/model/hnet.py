@@ -1,0 +1,207 @@
+"""dnaHNet: a hierarchical autoregressive network over nucleotides (arXiv 2602.10603, after H-Net).
+
+Decisions, from the outside in:
+- tokens A C G T N and BOS; four logits, the prediction of the next base
+- nested stages: encoder, router, keep the states at boundaries, inner stage, smoothing, spreading back to
+  every position times a straight-through confidence, plus the encoder's residual, decoder
+- width grows only inward: a learned vector is appended going in, the first channels are kept coming out
+- pre-norm blocks on a float32 residual stream, one more RMSNorm at the end of every stack
+- everything is causal and every state explicit: a call on a sequence equals any split into calls, padding on
+  the right changes nothing before it, and states can be taken at many places of one pass
+
+Shapes: B batch, L length, M chunks, D width, K captured places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dnahnet_cli.model.attention import Attention, SwiGLU
+from dnahnet_cli.model.chunking import Router, StageTrace, select_rows, straight_through
+from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, Layout, ModelConfig, parse_layers
+from dnahnet_cli.model.layers import Linear, RMSNorm
+from dnahnet_cli.model.mamba import Mamba2
+from dnahnet_cli.model.state import LayerState, StageState
+from dnahnet_cli.ops.capture import Capture
+from dnahnet_cli.ops.ema import ema
+from dnahnet_cli.ops.routing import chunk_index
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one call computes: float32 logits (B, L, 4) of the next base, and one trace per stage, outermost first."""
+
+    logits_BL4: Tensor
+    traces: tuple[StageTrace, ...]
+
+
+class Block(nn.Module):
+    """Pre-norm mixer, and a pre-norm SwiGLU when the layer's letter is upper case."""
+
+    def __init__(self, config: ModelConfig, letter: str, width: int, window: int | None) -> None:
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.mixer: Mamba2 | Attention = (
+            Mamba2(config, width) if letter in "mM" else Attention(config, width, window)
+        )
+        self.mlp_norm = RMSNorm(width) if letter.isupper() else None
+        self.mlp = SwiGLU(config, width) if letter.isupper() else None
+
+    def forward(self, x_BLD: Tensor, state: LayerState | None, capture: Capture) -> tuple[Tensor, LayerState]:
+        y_BLD, new_state = self.mixer(self.norm(x_BLD), state, capture)
+        x_BLD = x_BLD + y_BLD
+        if self.mlp is not None and self.mlp_norm is not None:
+            x_BLD = x_BLD + self.mlp(self.mlp_norm(x_BLD))
+        return x_BLD, new_state
+
+
+class Stack(nn.Module):
+    """Blocks in a row and a final norm: an encoder, a decoder or the core."""
+
+    def __init__(self, config: ModelConfig, layers: str, width: int, window: int | None) -> None:
+        super().__init__()
+        letters = parse_layers(layers)
+        self.blocks = nn.ModuleList(Block(config, letter, width, window) for letter in letters)
+        self.norm = RMSNorm(width)
+        self.num_residuals = sum(2 if letter.isupper() else 1 for letter in letters)
+
+    def reset(self, num_residuals: int) -> None:
+        """Initialise as H-Net: normal(0, 0.02), output projections over the root of `num_residuals`."""
+        for name, module in self.named_modules():
+            if isinstance(module, Linear):
+                std = 0.02 * (num_residuals**-0.5 if name.endswith("out_proj") else 1.0)
+                nn.init.normal_(module.weight, std=std)
+            elif isinstance(module, Mamba2 | Attention):
+                module.reset()
+
+    def forward(
+        self, x_BLD: Tensor, state: tuple[LayerState, ...] | None, capture: Capture
+    ) -> tuple[Tensor, tuple[LayerState, ...]]:
+        states = []
+        for index, block in enumerate(self.blocks):
+            x_BLD, new_state = block(x_BLD, None if state is None else state[index], capture)
+            states.append(new_state)
+        return self.norm(x_BLD), tuple(states)
+
+
+class Stage(nn.Module):
+    """Encoder, router, inner stage or core on the chunks, smoothing, spreading, residual, decoder."""
+
+    def __init__(self, config: ModelConfig, layout: Layout, depth: int) -> None:
+        super().__init__()
+        width, inner_width = config.widths[depth], config.widths[depth + 1]
+        encoder, inner, decoder = layout
+        assert isinstance(encoder, str) and isinstance(inner, list) and isinstance(decoder, str)
+        self.encoder = Stack(config, encoder, width, config.windows[depth])
+        self.router = Router(width)
+        self.widening = nn.Parameter(torch.zeros(inner_width - width))
+        self.inner: Stage | Stack
+        if len(inner) == 1:
+            assert isinstance(inner[0], str)
+            self.inner = Stack(config, inner[0], inner_width, config.windows[depth + 1])
+        else:
+            self.inner = Stage(config, inner, depth + 1)
+        self.residual = nn.Linear(width, width, bias=False)
+        self.decoder = Stack(config, decoder, width, config.windows[depth])
+
+    def reset(self, num_residuals: int = 0) -> None:
+        """Initialise this stage and all within; `num_residuals` counts the residual additions of the parents."""
+        num_residuals += self.encoder.num_residuals + self.decoder.num_residuals
+        self.encoder.reset(num_residuals)
+        self.decoder.reset(num_residuals)
+        self.router.reset()
+        nn.init.zeros_(self.widening)
+        nn.init.zeros_(self.residual.weight)
+        inner_residuals = self.inner.num_residuals if isinstance(self.inner, Stack) else 0
+        self.inner.reset(num_residuals + inner_residuals)
+
+    def forward(
+        self, x_BLD: Tensor, length_B: Tensor, state: StageState | None, capture: Capture
+    ) -> tuple[Tensor, StageState, tuple[StageTrace, ...]]:
+        x_BLD, encoder_state = self.encoder(x_BLD, state and state.encoder, capture)
+        p_BL = self.router(x_BLD, None if state is None else state.last_BD)
+        valid_BL = torch.arange(x_BLD.shape[1], device=x_BLD.device) < length_B.unsqueeze(1)
+        mask_BL = (p_BL > 0.5) & valid_BL
+
+        count_BL, position_BM = chunk_index(mask_BL)
+        count_before = torch.cat([torch.zeros_like(count_BL[:, :1]), count_BL], dim=1)
+        inner_capture = capture.moved(count_before[capture.rows, capture.positions])
+        chunks_BMD = select_rows(x_BLD, position_BM)
+        widening = self.widening.expand(*chunks_BMD.shape[:2], -1)
+        chunks_BMD, inner_state, traces = self._run_inner(
+            torch.cat([chunks_BMD, widening], dim=-1), count_BL[:, -1], state and state.inner, inner_capture
+        )
+
+        weight_BM = p_BL.gather(1, position_BM)
+        smooth_BMD, smooth_KD = ema(
+            chunks_BMD[..., : x_BLD.shape[-1]], weight_BM, None if state is None else state.smooth_BD, inner_capture
+        )
+        before = torch.zeros_like(smooth_BMD[:, :1]) if state is None else state.smooth_BD.unsqueeze(1)
+        spread_BLD = select_rows(torch.cat([before, smooth_BMD], dim=1), count_BL)
+        confidence_BL = torch.where(mask_BL, p_BL, 1 - p_BL)
+        y_BLD = spread_BLD * straight_through(confidence_BL).unsqueeze(-1) + self.residual(x_BLD)
+        y_BLD, decoder_state = self.decoder(y_BLD, state and state.decoder, capture)
+
+        new_state = StageState(encoder_state, self._last_at(x_BLD, state, capture), smooth_KD, inner_state, decoder_state)
+        return y_BLD, new_state, (StageTrace(p_BL, mask_BL, length_B), *traces)
+
+    def _run_inner(
+        self, x_BMD: Tensor, length_B: Tensor, state: StageState | tuple[LayerState, ...] | None, capture: Capture
+    ) -> tuple[Tensor, StageState | tuple[LayerState, ...], tuple[StageTrace, ...]]:
+        if isinstance(self.inner, Stage):
+            assert state is None or isinstance(state, StageState)
+            return self.inner(x_BMD, length_B, state, capture)  # type: ignore[no-any-return]
+        y_BMD, new_state = self.inner(x_BMD, state, capture)
+        return y_BMD, new_state, ()
+
+    def _last_at(self, x_BLD: Tensor, state: StageState | None, capture: Capture) -> Tensor:
+        """Return the encoder's output just before each captured position, (K, D)."""
+        before = torch.zeros_like(x_BLD[:, 0]) if state is None else state.last_BD
+        return torch.cat([before.unsqueeze(1), x_BLD], dim=1)[capture.rows, capture.positions]
+
+
+class HNet(nn.Module):
+    """The whole network: embedding, nested stages, next-base logits."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(len(VOCABULARY), config.widths[0])
+        self.stage = Stage(config, config.layout, 0)
+        self.head = Linear(config.widths[0], NUM_BASES)
+        self.reset()
+
+    def reset(self) -> None:
+        """Initialise all parameters from torch's global random state."""
+        nn.init.normal_(self.embedding.weight)
+        nn.init.normal_(self.head.weight, std=0.02)
+        self.stage.reset()
+
+    def forward(
+        self,
+        token_BL: Tensor,
+        state: StageState | None = None,
+        *,
+        length_B: Tensor | None = None,
+        capture: Capture | None = None,
+    ) -> tuple[Output, StageState]:
+        """Predict the base after each token.
+
+        `token_BL` is int64, padded on the right beyond `length_B`. `state` is what an earlier call returned
+        (None: the sequences begin here, which a BOS should mark). The returned state is taken after each
+        row's last token, or at every place of `capture`, as a batch in that order.
+        """
+        if length_B is None:
+            length_B = torch.full((len(token_BL),), token_BL.shape[1], device=token_BL.device)
+        if capture is None:
+            capture = Capture.at_ends(length_B)
+        x_BLD = self.embedding(token_BL).float()
+        x_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture)
+        return Output(self.head(x_BLD).float(), traces), new_state
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,1 @@
+from dnahnet_cli.ops.ema.reference import ema as ema

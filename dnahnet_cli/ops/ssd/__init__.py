@@ -1,0 +1,1 @@
+from dnahnet_cli.ops.ssd.reference import ssd as ssd
