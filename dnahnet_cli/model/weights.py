@@ -1,0 +1,119 @@
+"""Weights on disk: safetensors with the configuration in its header, and a JSON card that says where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from dnahnet_cli.errors import ModelError
+from dnahnet_cli.model.config import ModelConfig
+from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.layers import Linear, set_compute_dtype
+
+DEFAULT_MODEL: Final = "dnahnet-small"
+MAX_HEADER_BYTES: Final = 1 << 20
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A weights file, verified against its card."""
+
+    name: str
+    path: Path
+    sha256: str
+    card: dict[str, Any]
+
+
+def weights_folder() -> Path:
+    """Return where the bundled weights lie: inside an installed package, or beside the package in a checkout."""
+    inside = _PACKAGE / "weights"
+    return inside if inside.is_dir() else _PACKAGE.parent / "weights"
+
+
+def bundled_models() -> list[str]:
+    """Return the names of the bundled models."""
+    return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
+
+
+def find_model(name_or_path: str) -> ModelFile:
+    """Find and verify a bundled model by name, or a safetensors file by path. Raises ModelError."""
+    path = Path(name_or_path)
+    if path.suffix != ".safetensors":
+        path = weights_folder() / f"{name_or_path}.safetensors"
+        if not path.is_file():
+            known = ", ".join(bundled_models()) or "none"
+            raise ModelError(f"no model named {name_or_path!r}; bundled: {known}. A file must end in .safetensors")
+    try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
+    card_path = path.with_suffix(".json")
+    if not card_path.is_file():
+        raise ModelError(f"{path}: its model card {card_path.name} is missing beside it")
+    try:
+        card = json.loads(card_path.read_text())
+        expected = card["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{card_path}: not a model card with a sha256") from error
+    if sha256 != expected:
+        raise ModelError(f"{path}: the file is not the one its card describes (sha256 differs); fetch or install it again")
+    return ModelFile(path.stem, path, sha256, card)
+
+
+def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.float32) -> HNet:
+    """Build the network of a weights file on `device`, its linear maps computing in `dtype`. Raises ModelError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = ModelConfig.from_json(_header_metadata(file.path).get("config", ""))
+    with torch.device("meta"):
+        model = HNet(config)
+    try:
+        tensors = load_file(file.path, device=device)
+        tensors = {name: tensor.float() for name, tensor in tensors.items()}
+        model.load_state_dict(tensors, strict=True, assign=True)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise ModelError(f"{file.path}: weights do not fit their configuration: {str(error).splitlines()[0]}") from error
+    set_compute_dtype(model, dtype)
+    for module in model.modules():
+        if isinstance(module, Linear):  # once, instead of at every call
+            module.weight.data = module.weight.data.to(dtype)
+    return model.eval().requires_grad_(False)
+
+
+def save_weights(model: HNet, path: Path, card: dict[str, Any]) -> None:
+    """Write weights and card. Linear maps are kept in bfloat16, everything that routes or decays in float32."""
+    from safetensors.torch import save_file
+
+    linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Linear)}
+    tensors = {
+        name: parameter.detach().to("cpu", torch.bfloat16 if name in linear else torch.float32).contiguous()
+        for name, parameter in model.named_parameters()
+    }
+    temporary = path.with_name(f".{path.name}.partial")
+    save_file(tensors, temporary, {"config": model.config.to_json()})
+    os.replace(temporary, path)
+    card = {**card, "parameters": model.num_parameters(), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def _header_metadata(path: Path) -> dict[str, str]:
+    """Read a safetensors header's metadata, refusing sizes that no honest file has before allocating for them."""
+    try:
+        with path.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            if size > MAX_HEADER_BYTES:
+                raise ModelError(f"{path}: header of {size} bytes; not a safetensors file")
+            header = json.loads(file.read(size))
+    except (struct.error, ValueError, OSError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file") from error
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    return dict(metadata)

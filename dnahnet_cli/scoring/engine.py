@@ -1,0 +1,331 @@
+"""Scan and branch: the only way this package computes a number from a sequence.
+
+A scan walks a reading tile by tile and keeps what the network predicts. A branch takes the network's state just before
+an edit from that scan, runs the replacement and the bases that follow, and compares with what the scan already has.
+Everything before an edit is computed once for all alleles, which is exact because every part of the network is causal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dnahnet_cli.errors import DnahnetError
+from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand
+from dnahnet_cli.model.config import BOS
+from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.chunking import StageTrace
+from dnahnet_cli.model.state import StageState, stack, take
+from dnahnet_cli.ops.capture import Capture
+from dnahnet_cli.scoring.reading import LocalEdit, Reading, TileGrid
+
+Floats = npt.NDArray[np.float32]
+BOTH_STRANDS = (Strand.FORWARD, Strand.REVERSE)
+
+
+class GenomeSource(Protocol):
+    """Where sequences come from; `io.fasta.Fasta` is one."""
+
+    @property
+    def lengths(self) -> dict[str, int]: ...
+
+    def codes(self, contig: str, start: int, end: int) -> Codes: ...
+
+
+class NumericalError(DnahnetError):
+    """The network produced a value that is not a number: never printed, always raised."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """`suffix` bases are scored after an edit; `batch_tokens` and `batch_branches` only trade memory for speed."""
+
+    grid: TileGrid = TileGrid()
+    suffix: int = 128
+    batch_tokens: int = 16384
+    batch_branches: int = 32
+
+
+@dataclass(frozen=True)
+class StrandScore:
+    """Log-probabilities (natural log) of the same number of reference and edited bases on one strand."""
+
+    ref_logp: float
+    alt_logp: float
+    scored_bp: int
+
+
+@dataclass(frozen=True)
+class TileScan:
+    """What a scan knows of one tile's own bases, in reading direction. L bases, S stages.
+
+    At a stage, a base that does not open a chunk of the stage outside it has probability NaN and mask False.
+    """
+
+    reading: Reading
+    start: int
+    log_probs_L4: Floats  # of each base given all before it
+    probability_SL: Floats
+    mask_SL: npt.NDArray[np.bool_]
+
+
+@dataclass
+class _Branch:
+    """An edit on one strand: the edited bases that are compared (`codes`), and the sums as they become known."""
+
+    local: LocalEdit
+    codes: Codes
+    ref_logp: float = math.nan
+    alt_logp: float = math.nan
+
+    @property
+    def score(self) -> StrandScore:
+        if not math.isfinite(self.ref_logp + self.alt_logp):
+            raise NumericalError("the network produced a value that is not a number; please report the input and weights")
+        return StrandScore(self.ref_logp, self.alt_logp, len(self.codes))
+
+
+@dataclass
+class _Pass:
+    """One tile's run through the network, and the edits that branch off it."""
+
+    reading: Reading
+    start: int  # local position of the first context base
+    codes: Codes
+    branches: list[_Branch] = field(default_factory=list)
+
+
+class Engine:
+    """Scores edits of a genome, and scans it, with one network."""
+
+    def __init__(
+        self,
+        model: HNet,
+        genome: GenomeSource,
+        options: EngineOptions | None = None,
+        circular: frozenset[str] = frozenset(),
+        strands: Sequence[Strand] = BOTH_STRANDS,
+    ) -> None:
+        self.model, self.genome, self.circular, self.strands = model.eval(), genome, circular, tuple(strands)
+        self.options = options or EngineOptions()
+        self.device = next(model.parameters()).device
+        self._readings: OrderedDict[tuple[str, Strand], Reading] = OrderedDict()
+
+    def reading(self, contig: str, strand: Strand) -> Reading:
+        """Return a contig along a strand; the last few are kept."""
+        key = (contig, strand)
+        if key not in self._readings:
+            codes = self.genome.codes(contig, 0, self.genome.lengths[contig])
+            self._readings[key] = Reading.of(contig, codes, strand, contig in self.circular, self.options.grid)
+            while len(self._readings) > 8:
+                self._readings.popitem(last=False)
+        self._readings.move_to_end(key)
+        return self._readings[key]
+
+    # --- scan ---
+
+    @torch.inference_mode()
+    def scan(self, reading: Reading, tiles: Sequence[int]) -> Iterator[TileScan]:
+        """Scan the given tiles of a reading, in the order given."""
+        per_batch = max(1, self.options.batch_tokens // (reading.grid.tile + reading.grid.context))
+        for first in range(0, len(tiles), per_batch):
+            bounds = [reading.tile_bounds(tile) for tile in tiles[first : first + per_batch]]
+            token_BL, length_B = self._tokens([reading.window(begin, end) for begin, _, end in bounds])
+            output, _ = self.model(token_BL, length_B=length_B, capture=Capture.nowhere(self.device))
+            log_probs = _log_probs(output.logits_BL4)
+            probability_BSL, mask_BSL = _per_base(output.traces)
+            for row, (begin, start, end) in enumerate(bounds):
+                own = slice(start - begin, end - begin)
+                shifted = slice(own.start + 1, own.stop + 1)  # the token of a base comes one after its prediction
+                yield TileScan(
+                    reading,
+                    start,
+                    log_probs[row, own],
+                    probability_BSL[row, :, shifted],
+                    mask_BSL[row, :, shifted],
+                )
+
+    # --- branch ---
+
+    def score(
+        self, edits: Sequence[Edit], progress: Callable[[int], None] = lambda done: None
+    ) -> list[dict[Strand, StrandScore | None]]:
+        """Score edits against the reference on each strand; None where no base could be compared.
+
+        Edits that make the same sequence are computed once. `progress` is called with the number of strand-edits done.
+        """
+        where: list[dict[Strand, tuple[str, Strand, tuple[int, int, bytes]]]] = []
+        passes: dict[tuple[str, Strand, int], _Pass] = {}
+        branches: dict[tuple[str, Strand, tuple[int, int, bytes]], _Branch | None] = {}
+        for edit in edits:
+            keys = {}
+            for strand in self.strands:
+                reading = self.reading(edit.contig, strand)
+                local = reading.localise(edit)
+                key = keys[strand] = (edit.contig, strand, local.key)
+                if key not in branches:
+                    branch = branches[key] = self._branch(reading, local)
+                    if branch is not None:
+                        self._pass_of(passes, reading, local).branches.append(branch)
+            where.append(keys)
+        self._run(list(passes.values()), progress)
+        return [{strand: b.score if (b := branches[key]) else None for strand, key in keys.items()} for keys in where]
+
+    def _branch(self, reading: Reading, local: LocalEdit) -> _Branch | None:
+        """Return the bases to compare: as many after the edit's first base as both alleles have, up to the first N."""
+        replacement = np.frombuffer(local.replacement, dtype=np.uint8)
+        num_scored = max(local.end - local.start, len(replacement)) + self.options.suffix
+        num_scored = min(num_scored, reading.grid.max_scored)
+        ref = reading.window(local.start, local.start + num_scored)
+        alt = np.concatenate(
+            [replacement, reading.window(local.end, local.end + max(0, num_scored - len(replacement)))]
+        )[:num_scored]
+        num_scored = min(_leading_acgt(ref), _leading_acgt(alt))
+        return _Branch(local, alt[:num_scored]) if num_scored else None
+
+    def _pass_of(
+        self, passes: dict[tuple[str, Strand, int], _Pass], reading: Reading, local: LocalEdit
+    ) -> _Pass:
+        tile = reading.tile_of(local.start)
+        key = (reading.contig, reading.strand, tile)
+        if key not in passes:
+            begin, _, end = reading.tile_bounds(tile)
+            passes[key] = _Pass(reading, begin, reading.window(begin, end + reading.grid.max_scored))
+        return passes[key]
+
+    @torch.inference_mode()
+    def _run(self, passes: Sequence[_Pass], progress: Callable[[int], None]) -> None:
+        """Run the passes in batches, pooling branches over them so that sparse edits still fill a batch."""
+        pool = _Pool(self, progress)
+        for run in passes:  # nothing beyond the last compared base is needed
+            needed = max(branch.local.start + len(branch.codes) for branch in run.branches) - run.start
+            run.codes = run.codes[:needed]
+        longest = max((len(run.codes) for run in passes), default=1)
+        per_batch = max(1, self.options.batch_tokens // longest)
+        for first in range(0, len(passes), per_batch):
+            self._run_batch(passes[first : first + per_batch], pool)
+        pool.flush()
+
+    def _run_batch(self, passes: Sequence[_Pass], pool: _Pool) -> None:
+        """Walk a few tiles in lock-step, stopping often enough that few states are held at once."""
+        token_BL, length_B = self._tokens([run.codes for run in passes])
+        places: dict[tuple[int, int], list[_Branch]] = {}  # (tokens consumed, row) just before each edit
+        for row, run in enumerate(passes):
+            for branch in run.branches:
+                places.setdefault((branch.local.start - run.start + 1, row), []).append(branch)
+        waiting = sorted(places)
+        rows = torch.arange(len(passes), device=self.device)
+        state: StageState | None = None
+        log_probs: list[Floats] = []
+        begin = 0
+        while begin < token_BL.shape[1]:
+            taken, waiting = waiting[: self.options.batch_branches], waiting[self.options.batch_branches :]
+            end = max(taken[-1][0], begin + 1) if waiting else token_BL.shape[1]
+            capture = Capture(
+                torch.cat([rows, torch.tensor([row for _, row in taken], device=self.device, dtype=torch.long)]),
+                torch.tensor([end - begin] * len(passes) + [at - begin for at, _ in taken], device=self.device),
+            )
+            length = (length_B - begin).clamp(0, end - begin)
+            output, states = self.model(token_BL[:, begin:end], state, length_B=length, capture=capture)
+            log_probs.append(_log_probs(output.logits_BL4))
+            known = np.concatenate(log_probs, axis=1)
+            for index, (at, row) in enumerate(taken):
+                for branch in places[at, row]:
+                    pool.add(branch, known[row, at - 1], states, len(passes) + index)
+            state = take(states, rows) if waiting else None
+            begin = end
+        for row, run in enumerate(passes):
+            for branch in run.branches:
+                first = branch.local.start - run.start
+                own = slice(first, first + len(branch.codes))
+                branch.ref_logp = _sum_of(known[row, own], run.codes[own])
+
+    def _tokens(self, sequences: Sequence[Codes]) -> tuple[Tensor, Tensor]:
+        """Return BOS and the bases of each sequence, padded on the right, and the numbers of tokens."""
+        token_BL = np.full((len(sequences), 1 + max(len(s) for s in sequences)), N_CODE, dtype=np.int64)
+        token_BL[:, 0] = BOS
+        for row, sequence in enumerate(sequences):
+            token_BL[row, 1 : 1 + len(sequence)] = sequence
+        length_B = torch.tensor([1 + len(s) for s in sequences], device=self.device)
+        return torch.from_numpy(token_BL).to(self.device), length_B
+
+
+class _Pool:
+    """Branches waiting to fill a batch, with the states they start from."""
+
+    def __init__(self, engine: Engine, progress: Callable[[int], None]) -> None:
+        self.engine, self.progress = engine, progress
+        self.waiting: list[tuple[_Branch, StageState]] = []
+
+    def add(self, branch: _Branch, log_probs_4: Floats, states: StageState, row: int) -> None:
+        """Queue a branch. Its first base is predicted from what precedes the edit, so the scan has that already."""
+        branch.alt_logp = float(log_probs_4[branch.codes[0]])
+        if len(branch.codes) == 1:
+            self.progress(1)
+            return
+        self.waiting.append((branch, take(states, torch.tensor([row], device=self.engine.device))))
+        if len(self.waiting) >= self.engine.options.batch_branches:
+            self.flush()
+
+    def flush(self) -> None:
+        """Run what is waiting: each branch reads its bases but the last and predicts those after the first."""
+        if not self.waiting:
+            return
+        branches = [branch for branch, _ in self.waiting]
+        state = stack([state for _, state in self.waiting])
+        self.waiting = []
+        length_B = torch.tensor([len(branch.codes) - 1 for branch in branches], device=self.engine.device)
+        token_BL = np.full((len(branches), int(length_B.max())), N_CODE, dtype=np.int64)
+        for row, branch in enumerate(branches):
+            token_BL[row, : len(branch.codes) - 1] = branch.codes[:-1]
+        output, _ = self.engine.model(
+            torch.from_numpy(token_BL).to(self.engine.device),
+            state,
+            length_B=length_B,
+            capture=Capture.nowhere(self.engine.device),
+        )
+        log_probs = _log_probs(output.logits_BL4)
+        for row, branch in enumerate(branches):
+            branch.alt_logp += _sum_of(log_probs[row, : len(branch.codes) - 1], branch.codes[1:])
+        self.progress(len(branches))
+
+
+def _log_probs(logits_BL4: Tensor) -> Floats:
+    result: Floats = logits_BL4.float().log_softmax(-1).cpu().numpy()
+    return result
+
+
+def _sum_of(log_probs_L4: Floats, codes: Codes) -> float:
+    """Return the summed log-probability of `codes` (ACGT only), accumulated in float64."""
+    return float(log_probs_L4[np.arange(len(codes)), codes].sum(dtype=np.float64))
+
+
+def _leading_acgt(codes: Codes) -> int:
+    """Return how many bases come before the first that is not ACGT."""
+    unknown = np.flatnonzero(codes == N_CODE)
+    return int(unknown[0]) if len(unknown) else len(codes)
+
+
+def _per_base(traces: Sequence[StageTrace]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return boundary probability (NaN where a stage has no position) and mask of every stage per token, (B, S, L)."""
+    batch, length = traces[0].mask_BL.shape
+    probability = np.full((batch, len(traces), length), np.nan, dtype=np.float32)
+    mask = np.zeros((batch, len(traces), length), dtype=np.bool_)
+    for row in range(batch):
+        position = np.arange(length)  # of this stage's sequence, in tokens of the outermost one
+        for stage, trace in enumerate(traces):
+            valid = int(trace.length_B[row])
+            position = position[:valid]
+            own_mask = trace.mask_BL[row, :valid].cpu().numpy()
+            probability[row, stage, position] = trace.probability_BL[row, :valid].cpu().numpy()
+            mask[row, stage, position] = own_mask
+            position = position[own_mask]
+    return probability, mask

@@ -1,0 +1,161 @@
+"""A contig as the network reads it: along one strand, from a fixed origin, in fixed tiles.
+
+Positions here are local: 0 is the first base read. The reverse strand is the reverse complement read from its own
+start, with its own tile grid, so that reverse-complementing a genome only swaps the two readings. A circular contig is
+read from an origin that depends on its sequence alone, so that rotating it changes nothing but coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand, reverse_complement
+
+_WORD = 27  # letters of an alphabet of five that fit into 63 bits
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """How a contig is cut for scanning: `tile` new bases each, after `context` bases of left context.
+
+    `max_scored` bounds how far past an edit a pass may run; the three together stay within the length that the
+    network was trained on.
+    """
+
+    tile: int = 4096
+    context: int = 2048
+    max_scored: int = 2048
+
+    def for_reading(self, length: int, circular: bool) -> TileGrid:
+        """Shorten tile and context on a small circle, so that no pass meets a base twice before it is scored."""
+        if not circular or length >= 2 * self.tile:
+            return self
+        tile = max(1, -(-length // 2))
+        return TileGrid(tile, min(self.context, length - tile), min(self.max_scored, tile))
+
+
+@dataclass(frozen=True)
+class LocalEdit:
+    """An edit of a reading: replace local bases [start, end) by `replacement`, in reading direction."""
+
+    start: int
+    end: int
+    replacement: bytes  # codes, hashable
+
+    @property
+    def key(self) -> tuple[int, int, bytes]:
+        return (self.start, self.end, self.replacement)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One strand of one contig in reading direction. `codes` starts at the origin of a circular contig."""
+
+    contig: str
+    strand: Strand
+    codes: Codes
+    circular: bool
+    origin: int  # the position of codes[0] on this strand, counted in reading direction from the file's end of it
+    grid: TileGrid
+
+    @classmethod
+    def of(cls, contig: str, codes: Codes, strand: Strand, circular: bool, grid: TileGrid) -> Reading:
+        """Read `codes` (the forward strand as in the file) along `strand`."""
+        if strand is Strand.REVERSE:
+            codes = reverse_complement(codes)
+        origin = canonical_origin(codes) if circular else 0
+        if origin:
+            codes = np.concatenate([codes[origin:], codes[:origin]])
+        return cls(contig, strand, codes, circular, origin, grid.for_reading(len(codes), circular))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def num_tiles(self) -> int:
+        return -(-len(self) // self.grid.tile)
+
+    def tile_of(self, start: int) -> int:
+        """Return the tile that scores an edit at local position `start` (the last one for an edit at the very end)."""
+        return min(start // self.grid.tile, self.num_tiles - 1)
+
+    def tile_bounds(self, tile: int) -> tuple[int, int, int]:
+        """Return where a tile's pass, its own bases, and its end lie: (pass_start, start, end); pass_start may be < 0 on a circle."""
+        start = tile * self.grid.tile
+        end = min(start + self.grid.tile, len(self))
+        pass_start = start - self.grid.context
+        return (pass_start if self.circular else max(pass_start, 0)), start, end
+
+    def window(self, start: int, end: int) -> Codes:
+        """Return local bases [start, end); on a circle they wrap, on a line they end where the contig ends."""
+        if not self.circular:
+            return self.codes[max(start, 0) : end]
+        return self.codes[np.arange(start, end) % len(self)]
+
+    def to_forward(self, local: np.ndarray) -> np.ndarray:
+        """Return forward 0-based coordinates of local base positions."""
+        on_strand = (local + self.origin) % len(self) if self.circular else local
+        return on_strand if self.strand is Strand.FORWARD else len(self) - 1 - on_strand
+
+    def localise(self, edit: Edit) -> LocalEdit:
+        """Return a forward-strand edit as this reading sees it, trimmed and shifted as far upstream as it goes."""
+        replacement = edit.replacement
+        start, end = edit.start, edit.end
+        if self.strand is Strand.REVERSE:
+            start, end = len(self) - end, len(self) - start
+            replacement = reverse_complement(replacement)
+        if self.circular:
+            length = end - start
+            start = (start - self.origin) % len(self)
+            end = start + length
+        return self._normalise(start, end, replacement.tobytes())
+
+    def _normalise(self, start: int, end: int, replacement: bytes) -> LocalEdit:
+        replaced = self.window(start, end).tobytes()
+        while replaced and replacement and replaced[-1] == replacement[-1]:
+            replaced, replacement, end = replaced[:-1], replacement[:-1], end - 1
+        while replaced and replacement and replaced[0] == replacement[0]:
+            replaced, replacement, start = replaced[1:], replacement[1:], start + 1
+        if bool(replaced) != bool(replacement):  # a pure insertion or deletion: one haplotype, many places to write it
+            unit = replaced or replacement
+            shift = self._upstream_shift(start, unit)
+            start, end = start - shift, end - shift
+            turn = shift % len(unit)
+            replacement = replacement and replacement[-turn:] + replacement[:-turn] if turn else replacement
+        if self.circular:
+            turns = start // len(self) * len(self)
+            start, end = start - turns, end - turns
+        return LocalEdit(start, end, replacement)
+
+    def _upstream_shift(self, start: int, unit: bytes) -> int:
+        """Return by how many bases an inserted or deleted `unit` at `start` can move upstream unchanged."""
+        limit = len(self) if self.circular else start
+        shift = 0
+        while shift < limit:
+            before = int(self.codes[(start - shift - 1) % len(self)])
+            if before != unit[-1 - shift % len(unit)] or before == N_CODE:
+                break
+            shift += 1
+        return shift
+
+
+def canonical_origin(codes: Codes) -> int:
+    """Return where the alphabetically smallest rotation of a circular sequence starts.
+
+    Candidates are compared in words of 27 letters; only those that tie go on to the next word.
+    """
+    length = len(codes)
+    if length < 2:
+        return 0
+    candidates = np.arange(length)
+    offset = 0
+    while len(candidates) > 1 and offset < length:
+        word = np.zeros(len(candidates), dtype=np.int64)
+        for step in range(_WORD):
+            word = word * 5 + codes[(candidates + offset + step) % length]
+        candidates = candidates[word == word.min()]
+        offset += _WORD
+    return int(candidates[0])

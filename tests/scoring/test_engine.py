@@ -1,0 +1,170 @@
+"""Scan and branch against the slow way: re-running the whole edited tile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnahnet_cli.genome import Codes, Edit, Strand, encode, reverse_complement
+from dnahnet_cli.model.config import BOS
+from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.scoring.engine import Engine, EngineOptions, StrandScore
+from dnahnet_cli.scoring.reading import Reading, TileGrid
+from tests.conftest import MemoryGenome, lively_model, random_codes
+
+GRID = TileGrid(tile=200, context=100, max_scored=90)
+OPTIONS = EngineOptions(grid=GRID, suffix=20, batch_tokens=900, batch_branches=5)
+MODEL = lively_model()
+GENOME = MemoryGenome({"chr": random_codes(1000, 1), "small": random_codes(150, 2), "two": random_codes(730, 3)})
+
+
+def logp(model: HNet, codes: Codes) -> np.ndarray:
+    token = torch.tensor([[BOS, *codes.tolist()]])
+    with torch.no_grad():
+        output, _ = model(token)
+    return output.logits_BL4[0].log_softmax(-1).double().numpy()
+
+
+def oracle(reading: Reading, edit: Edit, suffix: int) -> tuple[float, float, int]:
+    """Score an edit by running the reference and the edited tile from its first context base."""
+    local = reading.localise(edit)
+    replacement = np.frombuffer(local.replacement, dtype=np.uint8)
+    number = min(max(len(replacement), local.end - local.start) + suffix, reading.grid.max_scored)
+    begin, _, _ = reading.tile_bounds(reading.tile_of(local.start))
+    before = reading.window(begin, local.start)
+    ref = reading.window(local.start, local.start + number)
+    alt = np.concatenate([replacement, reading.window(local.end, local.end + number)])[:number]
+    number = min(len(ref), len(alt))
+    sums = []
+    for allele in (ref, alt):
+        log_probs = logp(MODEL, np.concatenate([before, allele[:number]]))
+        own = log_probs[len(before) : len(before) + number]
+        sums.append(own[np.arange(number), allele[:number]].sum())
+    return sums[0], sums[1], number
+
+
+def edits_of(contig: str, length: int) -> st.SearchStrategy[Edit]:
+    return st.builds(
+        lambda start, size, letters: Edit(contig, start, min(start + size, length), encode(letters)),
+        st.integers(0, length),
+        st.integers(0, 12),
+        st.text("ACGT", max_size=12),
+    ).filter(lambda e: e.num_replaced + len(e.replacement) > 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(edits_of("chr", 1000), min_size=1, max_size=8), st.booleans())
+def test_branch_equals_full_rerun(edits: list[Edit], circular: bool) -> None:
+    engine = Engine(MODEL, GENOME, OPTIONS, frozenset({"chr"}) if circular else frozenset())
+    for edit, by_strand in zip(edits, engine.score(edits), strict=True):
+        for strand, score in by_strand.items():
+            ref, alt, number = oracle(engine.reading("chr", strand), edit, OPTIONS.suffix)
+            if number == 0:
+                assert score is None
+            else:
+                assert score is not None and score.scored_bp == number
+                assert score.ref_logp == pytest.approx(ref, abs=1e-4)
+                assert score.alt_logp == pytest.approx(alt, abs=1e-4)
+
+
+def all_snvs(contig: str, start: int, end: int) -> list[Edit]:
+    codes = GENOME.codes(contig, 0, GENOME.lengths[contig])
+    return [
+        Edit(contig, at, at + 1, np.array([base], dtype=np.uint8))
+        for at in range(start, end)
+        for base in range(4)
+        if base != codes[at]
+    ]
+
+
+def llrs(scores: list[dict[Strand, StrandScore | None]]) -> np.ndarray:
+    return np.array([[s.alt_logp - s.ref_logp if s else np.nan for s in row.values()] for row in scores])
+
+
+def test_scores_do_not_depend_on_company() -> None:
+    """Order, duplicates, neighbours, batch sizes and segmenting change nothing."""
+    edits = all_snvs("chr", 180, 240) + all_snvs("two", 700, 730) + all_snvs("small", 0, 20)
+    together = llrs(Engine(MODEL, GENOME, OPTIONS).score(edits))
+    alone = np.concatenate([llrs(Engine(MODEL, GENOME, OPTIONS).score([edit])) for edit in edits[::17]])
+    np.testing.assert_allclose(alone, together[::17], atol=2e-5)
+    backwards = llrs(Engine(MODEL, GENOME, OPTIONS).score([*edits[::-1], *edits[:5]]))
+    np.testing.assert_allclose(backwards[: len(edits)][::-1], together, atol=2e-5)
+    other = EngineOptions(grid=GRID, suffix=20, batch_tokens=100_000, batch_branches=64)
+    np.testing.assert_allclose(llrs(Engine(MODEL, GENOME, other).score(edits)), together, atol=2e-5)
+
+
+def test_reverse_complement_swaps_the_strands() -> None:
+    length = GENOME.lengths["chr"]
+    edits = all_snvs("chr", 300, 320) + [Edit("chr", 401, 404, encode("")), Edit("chr", 500, 500, encode("ACCA"))]
+    turned = MemoryGenome({"chr": reverse_complement(GENOME.sequences["chr"])})
+    turned_edits = [Edit("chr", length - e.end, length - e.start, reverse_complement(e.replacement)) for e in edits]
+    one = llrs(Engine(MODEL, GENOME, OPTIONS).score(edits))
+    other = llrs(Engine(MODEL, turned, OPTIONS).score(turned_edits))
+    np.testing.assert_allclose(one, other[:, ::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["chr", "small", "two"])
+@pytest.mark.parametrize("turn", [1, 57, 149])
+def test_rotating_a_circle_changes_only_coordinates(name: str, turn: int) -> None:
+    codes = GENOME.sequences[name]
+    length = len(codes)
+    rotated = MemoryGenome({name: np.roll(codes, -turn)})
+    edits = all_snvs(name, 0, 12) + all_snvs(name, length - 12, length)
+    moved = [Edit(name, (e.start - turn) % length, (e.start - turn) % length + 1, e.replacement) for e in edits]
+    circular = frozenset({name})
+    one = llrs(Engine(MODEL, GENOME, OPTIONS, circular).score(edits))
+    other = llrs(Engine(MODEL, rotated, OPTIONS, circular).score(moved))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    for strand in Strand:
+        masks = []
+        for genome in (GENOME, rotated):
+            engine = Engine(MODEL, genome, OPTIONS, circular)
+            reading = engine.reading(name, strand)
+            mask = np.zeros((2, length), dtype=bool)
+            for scan in engine.scan(reading, range(reading.num_tiles)):
+                local = np.arange(scan.start, scan.start + len(scan.log_probs_L4))
+                mask[:, reading.to_forward(local)] = scan.mask_SL
+            masks.append(mask)
+        np.testing.assert_array_equal(np.roll(masks[0], -turn, axis=1), masks[1])
+
+
+def test_the_same_haplotype_scores_the_same_however_it_is_written() -> None:
+    genome = MemoryGenome({"c": encode("ACGTTGCA" * 5 + "GATTTTTTCACACACAGT" + "TTGACCAT" * 5)})
+    engine = Engine(MODEL, genome, OPTIONS)
+    sequence = genome.codes("c", 0, 98)
+    deletions = [Edit("c", at, at + 1, encode("")) for at in range(42, 48)]  # any T of the run
+    insertions = [Edit("c", at, at, encode(text)) for at, text in ((48, "CA"), (49, "AC"), (50, "CA"), (54, "CA"))]
+    padded = [Edit("c", 40, 50, encode("GATTTTTCA"))]
+    assert "".join("ACGTN"[c] for c in sequence[40:50]) == "GATTTTTTCA"
+    values = llrs(engine.score([*deletions, *padded]))
+    np.testing.assert_array_equal(values, np.broadcast_to(values[0], values.shape))
+    values = llrs(engine.score(insertions))
+    np.testing.assert_array_equal(values, np.broadcast_to(values[0], values.shape))
+
+
+def test_bases_that_are_not_acgt_are_never_scored() -> None:
+    codes = random_codes(400, 9)
+    codes[210:230] = 4
+    engine = Engine(MODEL, MemoryGenome({"c": codes}), OPTIONS)
+    (near,) = engine.score([Edit("c", 205, 206, encode("ACGT"[(codes[205] + 1) % 4]))])
+    assert near[Strand.FORWARD] is not None and near[Strand.FORWARD].scored_bp == 5
+    assert near[Strand.REVERSE] is not None and near[Strand.REVERSE].scored_bp == 21
+    (gone,) = engine.score([Edit("c", 398, 400, encode(""))])
+    assert gone[Strand.FORWARD] is None  # nothing of the alternative is left to compare
+    assert gone[Strand.REVERSE] is not None
+
+
+@pytest.mark.parametrize("name", ["chr", "two"])
+def test_scan_equals_one_run_per_tile(name: str) -> None:
+    engine = Engine(MODEL, GENOME, OPTIONS)
+    reading = engine.reading(name, Strand.REVERSE)
+    for tile, scan in enumerate(engine.scan(reading, range(reading.num_tiles))):
+        begin, start, end = reading.tile_bounds(tile)
+        expected = logp(MODEL, reading.window(begin, end))[start - begin : end - begin]
+        np.testing.assert_allclose(scan.log_probs_L4, expected, atol=1e-5)
+        assert scan.mask_SL.shape == (2, end - start)
+        assert not np.any(scan.mask_SL[1] & ~scan.mask_SL[0])
+        assert np.array_equal(np.isnan(scan.probability_SL[1]), ~scan.mask_SL[0])
