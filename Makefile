@@ -31,8 +31,8 @@ demo: $(INSTALLED)
 	@echo "demo-out/variants.tsv: how likely the model finds each variant (llr < 0: less likely than the reference)"
 	@$(SHOW) want='pos ref alt status llr phred' demo-out/variants.tsv
 	@echo
-	@echo "demo-out/essentiality.tsv: which genes the phage can least do without"
-	@$(SHOW) want='gene start end strand score rank' demo-out/essentiality.tsv
+	@echo "demo-out/essentiality.tsv: how badly the model takes the loss of each gene"
+	@$(SHOW) want='gene locus_tag start end strand score rank' demo-out/essentiality.tsv
 	@echo
 	@echo "demo-out/chunks.bed: where the model cuts the sequence"
 	@grep -v '^#' demo-out/chunks.bed | head -n 5 | sed 's/^/  /'

@@ -1,0 +1,216 @@
+"""Read a genome: contigs by name, any stretch of them as nucleotide codes.
+
+pyfaidx does the random access. Its index is made here, in one pass over a memory map, and lives in a private temporary
+folder for as long as the genome is open: nothing is written beside the user's file, a read-only folder needs no special
+case, and no index can be stale. The pass takes about a second per gigabase. What pyfaidx cannot read in place
+(gzip, bgzip, pipes, uneven lines, blanks within lines) is rewritten in that folder, one line per contig.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+import pyfaidx
+
+from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.genome import Codes, encode
+from dnahnet_cli.io.streams import Source, describe, name_some
+
+_CIRCULAR: Final = re.compile(r"(?:\bcircular|\btopology)\s*=\s*(?:true|circular)\b", re.IGNORECASE)
+_BLANKS: Final = b" \t\r\n"
+_IUPAC: Final = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-.*"
+# pyfaidx decides by these suffixes that a file is compressed, whatever it holds.
+_SUFFIXES_PYFAIDX_MISREADS: Final = (".gz", ".bgz", ".bz2", ".zip")
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A contig within a FASTA file: `body` [start, end) in bytes; the last three are the columns of a .fai line.
+
+    `line_bases` is -1 when lines are uneven, so that no .fai line can describe the contig.
+    """
+
+    header: str
+    body: tuple[int, int]
+    length: int
+    line_bases: int
+    line_bytes: int
+
+    @property
+    def name(self) -> str:
+        return self.header.split()[0]
+
+
+class Fasta:
+    """A genome, open for random access; use it as a context manager.
+
+    `lengths` maps contig names (the first word of each header) to lengths in bp, in the order of the file.
+    `circular` holds the contigs whose header says so: `circular=true` or `topology=circular`.
+    """
+
+    def __init__(self, path: Path, tmpdir: Path | None = None) -> None:
+        """Open a FASTA file, plain, gzip or bgzip; raise InputError when it is not one."""
+        if str(path) == "-":
+            raise UsageError("The genome cannot be read from standard input: give a FASTA file.")
+        self.path = path
+        self._folder = tempfile.TemporaryDirectory(prefix="dnahnet-genome-", dir=tmpdir)
+        try:
+            readable, records = self._prepare(Path(self._folder.name))
+            index = Path(self._folder.name) / "genome.fai"
+            index.write_text(
+                "".join(f"{r.name}\t{r.length}\t{r.body[0]}\t{r.line_bases}\t{r.line_bytes}\n" for r in records)
+            )
+            self._faidx = pyfaidx.Faidx(
+                str(readable), indexname=str(index), as_raw=True, strict_bounds=True, build_index=False
+            )
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self.lengths: dict[str, int] = {record.name: record.length for record in records}
+        self.circular = frozenset(record.name for record in records if _CIRCULAR.search(record.header))
+
+    def codes(self, contig: str, start: int, end: int) -> Codes:
+        """Return the codes (uint8) of [start, end), 0-based; raise InputError if they are not all in the genome."""
+        length = self.lengths.get(contig)
+        if length is None:
+            raise InputError(f"{self.path} has no contig {contig!r}; it has {name_some(self.lengths)}.")
+        if not 0 <= start <= end <= length:
+            raise InputError(
+                f"{contig}:{start + 1}-{end} is not within {contig}, which has {length} bases ({self.path})."
+            )
+        if start == end:
+            return np.empty(0, dtype=np.uint8)
+        sequence: str = self._faidx.fetch(contig, start + 1, end)
+        if len(sequence) != end - start:
+            raise InputError(f"{self.path} changed while it was being read: run the command again.")
+        return encode(sequence)
+
+    def close(self) -> None:
+        self._faidx.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Fasta:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self, folder: Path) -> tuple[Path, Sequence[_Record]]:
+        """Return a file that pyfaidx can read in place, and its records."""
+        readable = self.path
+        with Source(self.path) as source:
+            if source.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b">", b";", b""):
+                raise InputError(
+                    f"{self.path} is {describe(source.head)}, not FASTA: a line beginning with '>' is missing."
+                )
+            if source.compression != "none" or not self.path.is_file():
+                readable = folder / "plain.fa"
+                source.copy_to(readable)
+        with readable.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            records = list(self._records(data))
+            self._check_letters(data, records)
+            if all(r.line_bases >= 0 for r in records) and readable.suffix.lower() not in _SUFFIXES_PYFAIDX_MISREADS:
+                return readable, records
+            return folder / "even.fa", _rewrite(data, records, folder / "even.fa")
+
+    def _records(self, data: mmap.mmap) -> Iterator[_Record]:
+        """Find all contigs; raise InputError for text before the first, a nameless header, or a name used twice."""
+        line_of: dict[str, int] = {}
+        position, line = self._first_header(data)
+        while position >= 0:
+            header_end = data.find(b"\n", position)
+            body_start = len(data) if header_end < 0 else header_end + 1
+            header = data[position + 1 : body_start].decode("utf-8", "replace").strip()
+            if not header:
+                raise InputError(f"{self.path}:{line} is a header without a name: write one after the '>'.")
+            if "\r" in header:
+                raise InputError(f"{self.path} has old Macintosh line ends: convert it with tr '\\r' '\\n'.")
+            name = header.split()[0]
+            if name in line_of:
+                raise InputError(
+                    f"{self.path} names two contigs {name!r}, at lines {line_of[name]} and {line}.\n"
+                    "Names (up to the first blank) must differ: rename one."
+                )
+            line_of[name] = line
+            following = data.find(b"\n>", body_start - 1)
+            body_end = len(data) if following < 0 else following + 1
+            body = data[body_start:body_end]
+            yield _Record(header, (body_start, body_end), *_layout(body))
+            line += 1 + body.count(b"\n")
+            position = -1 if following < 0 else body_end
+
+    def _first_header(self, data: mmap.mmap) -> tuple[int, int]:
+        """Return the position and line number of the first '>'; blank lines and `;` comments may stand before it."""
+        position, line = 0, 1
+        while position < len(data):
+            end = data.find(b"\n", position)
+            end = len(data) if end < 0 else end + 1
+            text = data[position:end].removeprefix(b"\xef\xbb\xbf")
+            if text.startswith(b">"):
+                return end - len(text), line
+            if text.strip() and not text.startswith(b";"):
+                raise InputError(f"{self.path}:{line} is not FASTA: the first line must begin with '>'.")
+            position, line = end, line + 1
+        raise InputError(f"{self.path} is not FASTA: no line begins with '>'.")
+
+    def _check_letters(self, data: mmap.mmap, records: Sequence[_Record]) -> None:
+        """Refuse proteins, and binary files that happen to begin with '>'; a few odd letters only count as N."""
+        for record in records:
+            start, end = record.body
+            sample = data[start : min(end, start + 10_000)].translate(None, _BLANKS)
+            if sample:
+                num_odd = len(sample.translate(None, _IUPAC))
+                if num_odd > 0.05 * len(sample):
+                    raise InputError(
+                        f"{self.path} does not hold nucleotides: {num_odd} of the first {len(sample)} letters of "
+                        f"{record.name} are not nucleotide codes. Is it a protein file?"
+                    )
+                return
+
+
+def _layout(body: bytes) -> tuple[int, int, int]:
+    """Return length, bases per line and bytes per line of a contig's text; bases per line is -1 when lines differ."""
+    length = len(body) - sum(body.count(blank) for blank in (b" ", b"\t", b"\r", b"\n"))
+    if length == 0:
+        return 0, 0, 0
+    first_end = body.find(b"\n")
+    if first_end < 0:
+        first_end = len(body)
+    line_bytes = first_end + 1
+    line_bases = len(body[:first_end].removesuffix(b"\r"))
+    if line_bases == 0:
+        return length, -1, 0
+    # Lines are even when all blanks stand where lines of this size end, and the last line is not longer.
+    text = body.rstrip(_BLANKS)
+    line_end = body[line_bases:line_bytes]
+    num_line_ends, rest = divmod(len(text) - 1, line_bytes)
+    letters = np.frombuffer(text, dtype=np.uint8)
+    at_places = all(
+        np.all(letters[line_bases + offset :: line_bytes][:num_line_ends] == blank)
+        for offset, blank in enumerate(line_end)
+    )
+    even = at_places and rest < line_bases and len(text) - num_line_ends * len(line_end) == length
+    return length, line_bases if even else -1, line_bytes
+
+
+def _rewrite(data: mmap.mmap, records: Sequence[_Record], target: Path) -> list[_Record]:
+    """Write every contig on one line and return where they are now."""
+    rewritten = []
+    with target.open("wb") as out:
+        for record in records:
+            out.write(b">" + record.name.encode() + b"\n")
+            start = out.tell()
+            out.write(data[record.body[0] : record.body[1]].translate(None, _BLANKS) + b"\n")
+            body = (start, out.tell())
+            rewritten.append(_Record(record.header, body, record.length, record.length, record.length + 1))
+    return rewritten

@@ -1,0 +1,142 @@
+"""Write results: to stdout, or to a file that appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, BinaryIO, Final, Generic, Literal, TypeVar, cast, overload
+
+from dnahnet_cli.errors import OutputError, UsageError
+
+Stream = TypeVar("Stream", bound=IO[Any])
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
+
+
+class Output(Generic[Stream]):
+    """A place to write to; as a context manager it gives the file object (UTF-8 text with LF line ends, or bytes).
+
+    A file is written under a private name in the same folder and renamed when the block ends well; on any exception,
+    KeyboardInterrupt too, it is removed and an older file of that name stays. A path ending in .gz is written as bgzip.
+    Devices and named pipes (/dev/null, >(command)) are written to directly. `path` is None for stdout.
+    """
+
+    def __init__(self, path: str | Path | None, *, binary: bool, forbidden: Sequence[Path] = ()) -> None:
+        """Check the place without touching it: UsageError if it is one of `forbidden`, OutputError if unusable."""
+        self.path = None if path is None or str(path) == "-" else Path(path)
+        self._binary = binary
+        self._private: Path | None = None
+        self._file: IO[Any] | None = None
+        if self.path is not None:
+            _check(self.path, forbidden)
+
+    @property
+    def name(self) -> str:
+        return "standard output" if self.path is None else str(self.path)
+
+    def __enter__(self) -> Stream:
+        try:
+            self._file = self._open()
+        except OSError as error:
+            self._discard()
+            raise OutputError(f"{self.name} cannot be written: {error.strerror or error}.") from error
+        return cast(Stream, self._file)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        except BrokenPipeError:
+            raise
+        except OSError as failure:
+            raise OutputError(f"{self.name} could not be completed: {failure.strerror or failure}.") from failure
+        finally:
+            self._discard()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise OutputError(f"{self.name} could not be completed: {error.strerror}.") from error
+
+    def _open(self) -> IO[Any]:
+        if self.path is None:
+            return cast(IO[Any], sys.stdout.buffer if self._binary else sys.stdout)
+        place = self.path
+        if not place.exists() or place.is_file():
+            # Through a symbolic link, the file it points to is replaced and the link stays.
+            target = Path(os.path.realpath(place))
+            place = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+            # Opened by hand because the tempfile module makes files that only their owner can read.
+            os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            self._private = place
+        if self.path.suffix == ".gz":
+            import pysam
+
+            raw = cast(BinaryIO, pysam.BGZFile(str(place), "wb", None))
+        else:
+            raw = place.open("wb")
+        return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
+
+    def _finish(self) -> None:
+        assert self._file is not None
+        if self.path is None:
+            self._file.flush()
+            return
+        self._file.close()
+        if self._private is not None:
+            os.replace(self._private, os.path.realpath(self.path))
+            self._private = None
+
+    def _discard(self) -> None:
+        if self._file is not None and self.path is not None:
+            # Closing flushes, which fails again on a full disk; what matters then is the first error.
+            with _ignoring_os_errors():
+                self._file.close()
+        if self._private is not None:
+            self._private.unlink(missing_ok=True)
+            self._private = None
+
+
+@overload
+def open_output(
+    path: str | Path | None, *, binary: Literal[False] = False, forbidden: Sequence[Path] = ()
+) -> Output[IO[str]]: ...
+@overload
+def open_output(
+    path: str | Path | None, *, binary: Literal[True], forbidden: Sequence[Path] = ()
+) -> Output[IO[bytes]]: ...
+def open_output(path: str | Path | None, *, binary: bool = False, forbidden: Sequence[Path] = ()) -> Output[Any]:
+    """Return the Output for a path, or for stdout when it is `-` or None.
+
+    `forbidden` are the inputs: writing over one of them is a UsageError. A missing or unwritable folder is an
+    OutputError, raised here, before any work is done.
+    """
+    return Output(path, binary=binary, forbidden=forbidden)
+
+
+def _check(path: Path, forbidden: Sequence[Path]) -> None:
+    for other in forbidden:
+        if path.exists() and other.exists() and path.samefile(other):
+            raise UsageError(f"The output {path} is also an input ({other}): give it another name.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory: give the name of a file.")
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise OutputError(f"The folder {folder} does not exist: make it with mkdir -p, or write elsewhere.")
+    is_device = path.exists() and not path.is_file()
+    if not os.access(path if is_device else folder, os.W_OK):
+        raise OutputError(f"{path if is_device else folder} is not writable: choose another place for {path.name}.")
+
+
+@contextmanager
+def _ignoring_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        return

@@ -1,0 +1,232 @@
+"""Write rows as TSV or Parquet, streaming.
+
+TSV: provenance as leading `##key=value` lines, then one plain header line, then the rows; missing is empty. Contig names
+may hold '#', so do not read it with pandas' `comment="#"`, which cuts cells at any '#'. Skip the leading lines by their
+number (it is constant for one version of the tool) or by their two marks:
+`grep -v '^##' scores.tsv`, `polars.read_csv(path, separator="\\t", comment_prefix="##")`,
+`pandas.read_csv(path, sep="\\t", skiprows=num_lines)`.
+
+Parquet: provenance as key-value metadata `dnahnet.<key>`; missing is null.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, SupportsIndex, cast
+
+from dnahnet_cli.errors import UsageError
+from dnahnet_cli.io.output import open_output
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TableFormat = Literal["tsv", "parquet"]
+_SUFFIXES: Final[Mapping[str, TableFormat]] = {".tsv": "tsv", ".tsv.gz": "tsv", ".parquet": "parquet"}
+_ROWS_PER_GROUP: Final = 65_536
+_BREAKS: Final = str.maketrans("\t\n\r", "   ")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A named column; `type` is what its values are, apart from None for missing."""
+
+    name: str
+    type: Literal["str", "int", "float", "bool"]
+
+    def check(self, value: object) -> str | int | float | bool | None:
+        """Return the value as its plain Python type.
+
+        Raise TypeError for another type and ValueError for NaN and infinities: these are bugs of the caller, not of the
+        user, and must not get into a file.
+        """
+        return None if value is None else _CHECKS[self.type](self.name, value)
+
+
+class Table(Protocol):
+    """Takes rows: mappings from column names to values. A column left out is missing; an unknown one is a ValueError."""
+
+    def write(self, rows: Iterable[Mapping[str, object]]) -> None: ...
+
+
+class OpenTable:
+    """A table being written; as a context manager it opens the output, and completes or removes it (see Output)."""
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        columns: Sequence[Column],
+        format: TableFormat,
+        provenance: Mapping[str, str],
+        forbidden: Sequence[Path],
+    ) -> None:
+        self.format = format
+        self._columns = columns
+        self._provenance = provenance
+        self._stack = ExitStack()
+        if format == "tsv":
+            self._open: Callable[[], Table] = self._open_tsv
+            self._text = open_output(path, forbidden=forbidden)
+        else:
+            self._open = self._open_parquet
+            self._bytes = open_output(path, binary=True, forbidden=forbidden)
+
+    def __enter__(self) -> Table:
+        with ExitStack() as stack:
+            self._stack = stack
+            table = self._open()
+            self._stack = stack.pop_all()
+        return table
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def _open_tsv(self) -> Table:
+        return _TsvTable(self._stack.enter_context(self._text), self._columns, self._provenance)
+
+    def _open_parquet(self) -> Table:
+        table = _ParquetTable(self._stack.enter_context(self._bytes), self._columns, self._provenance)
+        self._stack.push(table.finish)
+        return table
+
+
+def open_table(
+    path: str | Path | None,
+    columns: Sequence[Column],
+    *,
+    format: TableFormat | None = None,
+    provenance: Mapping[str, str],
+    forbidden: Sequence[Path] = (),
+) -> OpenTable:
+    """Return a table to be opened with `with`; stdout (`-` or None) is TSV unless `format` says otherwise.
+
+    Raise UsageError for an unknown suffix or an output that is one of the inputs (`forbidden`), OutputError for a place
+    that cannot be written to.
+    """
+    return OpenTable(path, columns, format or _format_of(path), provenance, forbidden)
+
+
+def _format_of(path: str | Path | None) -> TableFormat:
+    if path is None or str(path) == "-":
+        return "tsv"
+    name = Path(path).name.lower()
+    for suffix, format in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return format
+    known = ", ".join(_SUFFIXES)
+    raise UsageError(f"The output {path} has an unknown suffix: use one of {known}, or give the format with -O.")
+
+
+class _Rows:
+    """The check that both formats share."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._names = {column.name for column in columns}
+
+    def values(self, row: Mapping[str, object]) -> list[str | int | float | bool | None]:
+        if not row.keys() <= self._names:
+            raise ValueError(f"unknown columns {sorted(row.keys() - self._names)}")
+        return [column.check(row.get(column.name)) for column in self._columns]
+
+
+class _TsvTable:
+    def __init__(self, file: IO[str], columns: Sequence[Column], provenance: Mapping[str, str]) -> None:
+        self._file = file
+        self._rows = _Rows(columns)
+        for key, value in provenance.items():
+            file.write(f"##{key}={value.translate(_BREAKS)}\n")
+        file.write("\t".join(column.name for column in columns) + "\n")
+
+    def write(self, rows: Iterable[Mapping[str, object]]) -> None:
+        for row in rows:
+            self._file.write("\t".join(map(_tsv_cell, self._rows.values(row))) + "\n")
+
+
+class _ParquetTable:
+    def __init__(self, file: IO[bytes], columns: Sequence[Column], provenance: Mapping[str, str]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+        metadata = {f"dnahnet.{key}": value for key, value in provenance.items()}
+        self._schema: pa.Schema = pa.schema([(c.name, types[c.type]) for c in columns], metadata=metadata)
+        self._rows = _Rows(columns)
+        self._pending: list[list[str | int | float | bool | None]] = []
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+
+    def write(self, rows: Iterable[Mapping[str, object]]) -> None:
+        for row in rows:
+            self._pending.append(self._rows.values(row))
+            if len(self._pending) == _ROWS_PER_GROUP:
+                self._flush()
+
+    def finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is pending and the footer; after an exception the file is thrown away, and the footer with it."""
+        if error is None:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._pending:
+            cells = zip(*self._pending, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(cells, self._schema, strict=True)]
+            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+            self._pending.clear()
+
+
+def _tsv_cell(value: str | int | float | bool | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.translate(_BREAKS)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format(value, ".6g") if isinstance(value, float) else str(value)
+
+
+def _check_str(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"column {name}: {value!r} is not a str")
+    return str(value)
+
+
+def _check_int(name: str, value: object) -> int:
+    try:
+        return operator.index(cast(SupportsIndex, value))
+    except TypeError as error:
+        raise TypeError(f"column {name}: {value!r} is not an int") from error
+
+
+def _check_float(name: str, value: object) -> float:
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        raise TypeError(f"column {name}: {value!r} is not a float")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"column {name}: {number} is not a number to print")
+    return number
+
+
+def _check_bool(name: str, value: object) -> bool:
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"column {name}: {value!r} is not a bool")
+    return bool(value)
+
+
+_CHECKS: Final[Mapping[str, Callable[[str, object], str | int | float | bool]]] = {
+    "str": _check_str,
+    "int": _check_int,
+    "float": _check_float,
+    "bool": _check_bool,
+}

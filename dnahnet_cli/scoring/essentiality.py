@@ -1,0 +1,132 @@
+"""Gene essentiality: how much less likely the sequence becomes when stop codons knock a gene out.
+
+Protocol `single` overwrites 15 bases, 12 bases after the start codon, with stop codons in all frames. Protocol `multi`
+inserts the same 15 bases every 12 bases along the whole coding sequence. Their scores are not comparable with one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import numpy as np
+
+from dnahnet_cli.genome import Codes, Edit, Gene, Strand, encode, reverse_complement
+from dnahnet_cli.scoring.engine import Engine, StrandScore
+
+STOP_CASSETTE: Final = "TAATAATAATAGTGA"
+OFFSET_BP: Final = 12
+START_CODON_BP: Final = 3
+
+
+class Protocol(Enum):
+    """How a gene is knocked out."""
+
+    SINGLE = "single"
+    MULTI = "multi"
+
+
+class GeneStatus(Enum):
+    """Why a gene has or has not a score."""
+
+    OK = "ok"
+    CONTIG_NOT_FOUND = "contig_not_found"
+    OUT_OF_RANGE = "out_of_range"
+    TOO_SHORT = "too_short"
+    AMBIGUOUS_CONTEXT = "ambiguous_context"
+
+
+@dataclass(frozen=True)
+class GeneScore:
+    """One gene. `score` = log p(wild type) - log p(knock-out), natural log: higher = more likely essential.
+
+    `sense` is the strand that the gene is read from. `gc` and the gene's length are the zero-parameter baselines.
+    """
+
+    gene: Gene
+    status: GeneStatus
+    sense: StrandScore | None = None
+    antisense: StrandScore | None = None
+    gc: float | None = None
+    num_inserts: int | None = None
+
+    @property
+    def score(self) -> float | None:
+        damages = [damage for damage in (self.score_sense, self.score_antisense) if damage is not None]
+        return sum(damages) / len(damages) if damages else None
+
+    @property
+    def score_sense(self) -> float | None:
+        return _damage(self.sense)
+
+    @property
+    def score_antisense(self) -> float | None:
+        return _damage(self.antisense)
+
+
+def _damage(score: StrandScore | None) -> float | None:
+    return score.ref_logp - score.alt_logp if score else None
+
+
+def knock_out(gene: Gene, sequence: Codes, protocol: Protocol) -> tuple[Edit, int] | None:
+    """Return the edit that knocks a gene out and its number of stop cassettes; None when the gene is too short.
+
+    `sequence` is the gene's stretch of the forward strand, from its first to its last base.
+    """
+    reading = sequence if gene.strand is Strand.FORWARD else reverse_complement(sequence)
+    cassette = encode(STOP_CASSETTE)
+    first = START_CODON_BP + OFFSET_BP
+    if len(reading) < first + len(cassette):
+        return None
+    if protocol is Protocol.SINGLE:
+        begin, end, replacement, inserts = first, first + len(cassette), cassette, 1
+    else:
+        begin, end = first, len(reading)
+        pieces = [p for at in range(first, end, OFFSET_BP) for p in (cassette, reading[at : at + OFFSET_BP])]
+        replacement, inserts = np.concatenate(pieces), len(pieces) // 2
+    if gene.strand is Strand.FORWARD:
+        edit = Edit(gene.contig, gene.start + begin, gene.start + end, replacement)
+    else:
+        edit = Edit(gene.contig, gene.end - end, gene.end - begin, reverse_complement(replacement))
+    return edit, inserts
+
+
+def score_genes(
+    engine: Engine,
+    genes: Sequence[Gene],
+    protocol: Protocol,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[GeneScore]:
+    """Score every gene, in the order given."""
+    rows: list[GeneScore | None] = []
+    edits: list[Edit] = []
+    planned: list[tuple[int, Gene, float, int]] = []
+    for index, gene in enumerate(genes):
+        status, sequence = _sequence_of(engine, gene)
+        knocked = knock_out(gene, sequence, protocol) if sequence is not None else None
+        if sequence is None or knocked is None:
+            rows.append(GeneScore(gene, status if sequence is None else GeneStatus.TOO_SHORT))
+            continue
+        rows.append(None)
+        edits.append(knocked[0])
+        planned.append((index, gene, float(np.isin(sequence, (1, 2)).mean()), knocked[1]))
+    for (index, gene, gc, inserts), by_strand in zip(planned, engine.score(edits, progress), strict=True):
+        if any(score is None for score in by_strand.values()):
+            rows[index] = GeneScore(gene, GeneStatus.AMBIGUOUS_CONTEXT, gc=gc)
+            continue
+        sense, antisense = by_strand.get(gene.strand), by_strand.get(gene.strand.opposite)
+        rows[index] = GeneScore(gene, GeneStatus.OK, sense, antisense, gc, inserts)
+    return [row for row in rows if row is not None]
+
+
+def _sequence_of(engine: Engine, gene: Gene) -> tuple[GeneStatus, Codes | None]:
+    length = engine.genome.lengths.get(gene.contig)
+    if length is None:
+        return GeneStatus.CONTIG_NOT_FOUND, None
+    if gene.start >= length or gene.end > (2 * length if gene.contig in engine.circular else length):
+        return GeneStatus.OUT_OF_RANGE, None
+    head = engine.genome.codes(gene.contig, gene.start, min(gene.end, length))
+    tail = engine.genome.codes(gene.contig, 0, max(0, gene.end - length))  # over the origin
+    return GeneStatus.OK, np.concatenate([head, tail])

@@ -1,0 +1,198 @@
+"""Score variants: one row per ALT in input order, each with a status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import islice
+from typing import Final
+
+from dnahnet_cli.errors import InputError
+from dnahnet_cli.genome import N_CODE, Edit, Strand, Variant, decode, encode
+from dnahnet_cli.scoring.engine import Engine, StrandScore
+
+MISMATCH_SAMPLE: Final = 1000
+MISMATCH_LEAST: Final = 100
+FIRST_BLOCK: Final = 128
+BLOCK: Final = 4096
+
+
+class Status(Enum):
+    """Why a row has or has not a score; the values stand in the output."""
+
+    OK = "ok"
+    REF_MISMATCH = "ref_mismatch"
+    CONTIG_NOT_FOUND = "contig_not_found"
+    OUT_OF_RANGE = "out_of_range"
+    REF_NOT_ACGT = "ref_not_acgt"
+    ALT_NOT_ACGT = "alt_not_acgt"
+    SYMBOLIC = "symbolic"
+    BREAKEND = "breakend"
+    SPANNING_DELETION = "spanning_deletion"
+    NO_ALT = "no_alt"
+    TOO_LONG = "too_long"
+    AMBIGUOUS_CONTEXT = "ambiguous_context"
+
+
+EXPLANATION: Final = {
+    Status.REF_MISMATCH: "REF is not what the genome has there; is it the assembly the calls were made on?",
+    Status.CONTIG_NOT_FOUND: "the genome has no contig of that name",
+    Status.OUT_OF_RANGE: "the position lies outside its contig",
+    Status.REF_NOT_ACGT: "the reference allele or the genome there has letters other than A, C, G, T",
+    Status.ALT_NOT_ACGT: "the ALT allele has letters other than A, C, G, T",
+    Status.SYMBOLIC: "symbolic alleles such as <DEL> have no sequence; write the allele out to score it",
+    Status.BREAKEND: "breakends join distant sequence and are not scored",
+    Status.SPANNING_DELETION: "* says that an upstream deletion covers the site; there is nothing to score",
+    Status.NO_ALT: "the record has no ALT allele, or one equal to REF",
+    Status.TOO_LONG: "an allele is longer than --max-indel",
+    Status.AMBIGUOUS_CONTEXT: "bases that are not ACGT, or the contig's end, leave nothing to compare",
+}
+
+
+@dataclass(frozen=True)
+class VariantScore:
+    """One row. Scores are natural-log; `llr` = alt - ref, negative when the model finds the ALT less likely.
+
+    `by_strand` holds what was computed; `num_changes` is the zero-parameter baseline: bases changed, inserted or deleted.
+    """
+
+    variant: Variant
+    status: Status
+    by_strand: dict[Strand, StrandScore] = field(default_factory=dict)
+    num_changes: int | None = None
+
+    @property
+    def ref_logp(self) -> float | None:
+        return self._mean(lambda score: score.ref_logp)
+
+    @property
+    def alt_logp(self) -> float | None:
+        return self._mean(lambda score: score.alt_logp)
+
+    @property
+    def llr(self) -> float | None:
+        return self._mean(lambda score: score.alt_logp - score.ref_logp)
+
+    def llr_on(self, strand: Strand) -> float | None:
+        """Return the log-likelihood ratio of one strand."""
+        score = self.by_strand.get(strand)
+        return score.alt_logp - score.ref_logp if score else None
+
+    @property
+    def scored_bp(self) -> int | None:
+        """Return how many bases were compared, on the strand with fewer."""
+        return min((score.scored_bp for score in self.by_strand.values()), default=None)
+
+    def _mean(self, value: Callable[[StrandScore], float]) -> float | None:
+        values = [value(score) for score in self.by_strand.values()]
+        return sum(values) / len(values) if values else None
+
+
+@dataclass
+class VariantScorer:
+    """Scores a stream of variants with one engine, in blocks, keeping counts by status and the first example of each."""
+
+    engine: Engine
+    max_allele: int = 1000
+    counts: Counter[Status] = field(default_factory=Counter)
+    first: dict[Status, Variant] = field(default_factory=dict)
+    _comparable: int = 0
+    _mismatched: int = 0
+
+    def score(
+        self, variants: Iterable[Variant], progress: Callable[[int], None] = lambda done: None
+    ) -> Iterator[VariantScore]:
+        """Yield a row per variant in order. `progress` is called with the number of variants finished.
+
+        Raises InputError when the REF alleles say that this is another assembly.
+        """
+        stream = iter(variants)
+        block = list(islice(stream, FIRST_BLOCK))  # small, so that the first rows come early
+        while block:
+            following = list(islice(stream, BLOCK))
+            rows = self._block(block, last=not following)
+            progress(len(rows))
+            yield from rows
+            block = following
+
+    def _block(self, variants: Sequence[Variant], last: bool) -> list[VariantScore]:
+        statuses = [self.status_of(variant) for variant in variants]
+        self._check_assembly(statuses, last)
+        edits = [_edit_of(v) for v, status in zip(variants, statuses, strict=True) if status is Status.OK]
+        scores = iter(self.engine.score(edits))
+        rows = []
+        for variant, status in zip(variants, statuses, strict=True):
+            row = VariantScore(variant, status)
+            if status is Status.OK:
+                by_strand = next(scores)
+                complete = {
+                    strand: score
+                    for strand, score in by_strand.items()
+                    if score and score.scored_bp >= max(1, _num_changes(variant))
+                }
+                if len(complete) == len(by_strand):
+                    row = VariantScore(variant, status, complete, _num_changes(variant))
+                else:
+                    row = VariantScore(variant, Status.AMBIGUOUS_CONTEXT)
+            self.counts[row.status] += 1
+            self.first.setdefault(row.status, variant)
+            rows.append(row)
+        return rows
+
+    def status_of(self, variant: Variant) -> Status:
+        """Return whether a variant can be scored, before its surroundings are looked at."""
+        alt, length = variant.alt, self.engine.genome.lengths.get(variant.contig)
+        if alt in ("", "."):
+            return Status.NO_ALT
+        if alt == "*":
+            return Status.SPANNING_DELETION
+        if "[" in alt or "]" in alt or (alt[0] == "." or alt[-1] == "."):
+            return Status.BREAKEND
+        if alt.startswith("<"):
+            return Status.SYMBOLIC
+        if length is None:
+            return Status.CONTIG_NOT_FOUND
+        if variant.start < 0 or variant.end > length or not variant.ref:
+            return Status.OUT_OF_RANGE
+        ref, alt_codes = encode(variant.ref), encode(alt)
+        if (alt_codes == N_CODE).any():
+            return Status.ALT_NOT_ACGT
+        genome_ref = self.engine.genome.codes(variant.contig, variant.start, variant.end)
+        if (ref == N_CODE).any() or (genome_ref == N_CODE).any():
+            return Status.REF_NOT_ACGT
+        if (ref != genome_ref).any():
+            return Status.REF_MISMATCH
+        if max(len(ref), len(alt_codes)) > self.max_allele:
+            return Status.TOO_LONG
+        return Status.OK if decode(ref) != decode(alt_codes) else Status.NO_ALT
+
+    def _check_assembly(self, statuses: Sequence[Status], last: bool) -> None:
+        """Stop when a tenth of the first thousand comparable REF alleles (at least a hundred) disagree."""
+        if self._comparable >= MISMATCH_SAMPLE:
+            return
+        self._mismatched += sum(status is Status.REF_MISMATCH for status in statuses)
+        self._comparable += sum(status in (Status.REF_MISMATCH, Status.OK) for status in statuses)
+        enough = self._comparable >= (MISMATCH_LEAST if last else MISMATCH_SAMPLE)
+        if enough and self._mismatched * 10 >= self._comparable:
+            raise InputError(
+                f"{self._mismatched} of the first {self._comparable} REF alleles are not what the genome has there: "
+                "these variants were called on another assembly. Give the genome that they were called on."
+            )
+
+
+def _edit_of(variant: Variant) -> Edit:
+    return Edit(variant.contig, variant.start, variant.end, encode(variant.alt))
+
+
+def _num_changes(variant: Variant) -> int:
+    """Return how many bases differ after common ends are trimmed: substituted, inserted or deleted."""
+    ref, alt = variant.ref.upper(), variant.alt.upper()
+    while ref and alt and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    while ref and alt and ref[0] == alt[0]:
+        ref, alt = ref[1:], alt[1:]
+    if len(ref) == len(alt):
+        return sum(a != b for a, b in zip(ref, alt, strict=True))
+    return max(len(ref), len(alt))
