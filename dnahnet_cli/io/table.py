@@ -1,8 +1,8 @@
 """Write rows as TSV or Parquet, streaming.
 
-TSV: provenance as leading `##key=value` lines, then one plain header line, then the rows; missing is empty. Contig names
-may hold '#', so do not read it with pandas' `comment="#"`, which cuts cells at any '#'. Skip the leading lines by their
-number (it is constant for one version of the tool) or by their two marks:
+TSV: provenance as leading `##key=value` lines, then one plain header line, then the rows; missing is empty. Contig
+names may hold '#', so do not read it with pandas' `comment="#"`, which cuts cells at any '#'. Skip the leading lines
+by their two marks or by their number:
 `grep -v '^##' scores.tsv`, `polars.read_csv(path, separator="\\t", comment_prefix="##")`,
 `pandas.read_csv(path, sep="\\t", skiprows=num_lines)`.
 
@@ -49,7 +49,7 @@ class Column:
 
 
 class Table(Protocol):
-    """Takes rows: mappings from column names to values. A column left out is missing; an unknown one is a ValueError."""
+    """Takes rows: mappings from column names to values; one left out is missing, an unknown one is a ValueError."""
 
     def write(self, rows: Iterable[Mapping[str, object]]) -> None: ...
 
@@ -160,7 +160,8 @@ class _ParquetTable:
         self._schema: pa.Schema = pa.schema([(c.name, types[c.type]) for c in columns], metadata=metadata)
         self._rows = _Rows(columns)
         self._pending: list[list[str | int | float | bool | None]] = []
-        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._sink = _Sink(file)
+        self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
 
     def write(self, rows: Iterable[Mapping[str, object]]) -> None:
         for row in rows:
@@ -171,9 +172,11 @@ class _ParquetTable:
     def finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is pending and the footer; after an exception the file is thrown away, and the footer with it."""
+        """Write what is pending and the footer; after an exception no footer, lest stdout look complete."""
         if error is None:
             self._flush()
+        else:
+            self._sink.dropping = True
         self._writer.close()
 
     def _flush(self) -> None:
@@ -186,6 +189,23 @@ class _ParquetTable:
             self._pending.clear()
 
 
+class _Sink:
+    """A file that can be told to drop what comes: pyarrow writes the footer whenever a writer goes away."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.dropping = False
+
+    def write(self, data: bytes) -> int:
+        return len(data) if self.dropping else self._file.write(data)
+
+    def flush(self) -> None:
+        if not self.dropping:
+            self._file.flush()
+
+
 def _tsv_cell(value: str | int | float | bool | None) -> str:
     if value is None:
         return ""
@@ -193,7 +213,8 @@ def _tsv_cell(value: str | int | float | bool | None) -> str:
         return value.translate(_BREAKS)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return format(value, ".6g") if isinstance(value, float) else str(value)
+    # Adding 0.0 turns -0.0 into 0.0.
+    return format(value + 0.0, ".6g") if isinstance(value, float) else str(value)
 
 
 def _check_str(name: str, value: object) -> str:

@@ -35,7 +35,7 @@ Format = Literal["vcf", "bcf", "tsv"]
 
 
 class VariantReader:
-    """Variants of one input, to be iterated once; use it as a context manager, or read to the end.
+    """Variants of one input, to be iterated once; the input is closed at its end, or by the context manager.
 
     `format` is what the content showed; `num_records` counts the records (not ALTs) read so far.
     """
@@ -47,7 +47,7 @@ class VariantReader:
         self.num_records = 0
         self.format: Format = "tsv"
         try:
-            self._variants = self._open()
+            self._variants = self._closing_at_end(self._open())
         except BaseException:
             self._source.close()
             raise
@@ -65,6 +65,10 @@ class VariantReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _closing_at_end(self, variants: Iterator[Variant]) -> Iterator[Variant]:
+        with self:
+            yield from variants
 
     def _open(self) -> Iterator[Variant]:
         kind = describe(self._source.head)
@@ -220,7 +224,7 @@ def read_variants(path: str, tmpdir: Path | None = None) -> VariantReader:
 
     VCF (text, gzip, bgzip), BCF, and tab-separated tables (with or without gzip) are told apart by their content.
     A table has the columns chrom, pos (1-based), ref, alt and maybe id, named by a header line in any order; without
-    one it is chrom pos ref alt or chrom pos id ref alt. Raise InputError, while opening or iterating, for anything else.
+    one it is chrom pos ref alt or chrom pos id ref alt. Raise InputError for anything else, opening or iterating.
     """
     return VariantReader(path, tmpdir)
 

@@ -44,9 +44,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, letter: str, width: int, window: int | None) -> None:
         super().__init__()
         self.norm = RMSNorm(width)
-        self.mixer: Mamba2 | Attention = (
-            Mamba2(config, width) if letter in "mM" else Attention(config, width, window)
-        )
+        self.mixer: Mamba2 | Attention = Mamba2(config, width) if letter in "mM" else Attention(config, width, window)
         self.mlp_norm = RMSNorm(width) if letter.isupper() else None
         self.mlp = SwiGLU(config, width) if letter.isupper() else None
 
@@ -145,7 +143,9 @@ class Stage(nn.Module):
         y_BLD = spread_BLD * straight_through(confidence_BL).unsqueeze(-1) + self.residual(x_BLD)
         y_BLD, decoder_state = self.decoder(y_BLD, state and state.decoder, capture)
 
-        new_state = StageState(encoder_state, self._last_at(x_BLD, state, capture), smooth_KD, inner_state, decoder_state)
+        new_state = StageState(
+            encoder_state, self._last_at(x_BLD, state, capture), smooth_KD, inner_state, decoder_state
+        )
         return y_BLD, new_state, (StageTrace(p_BL, mask_BL, length_B), *traces)
 
     def _run_inner(

@@ -58,8 +58,9 @@ def _map(function: Callable[[Sequence[Tensor]], Tensor], trees: Sequence[Any]) -
             AttentionState(_pad_left(t.key_BHLP, longest), _pad_left(t.value_BHLP, longest), t.num_seen_B)
             for t in trees
         ]
-    assert is_dataclass(first)
-    return type(first)(*(_map(function, [getattr(tree, f.name) for tree in trees]) for f in fields(first)))
+    kind = type(first)
+    assert is_dataclass(kind)
+    return kind(*(_map(function, [getattr(tree, f.name) for tree in trees]) for f in fields(first)))
 
 
 def _pad_left(x_BHLP: Tensor, length: int) -> Tensor:

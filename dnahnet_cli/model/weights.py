@@ -64,7 +64,9 @@ def find_model(name_or_path: str) -> ModelFile:
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{card_path}: not a model card with a sha256") from error
     if sha256 != expected:
-        raise ModelError(f"{path}: the file is not the one its card describes (sha256 differs); fetch or install it again")
+        raise ModelError(
+            f"{path}: the file is not the one its card describes (sha256 differs); fetch or install it again"
+        )
     return ModelFile(path.stem, path, sha256, card)
 
 
@@ -81,7 +83,9 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
         tensors = {name: tensor.float() for name, tensor in tensors.items()}
         model.load_state_dict(tensors, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise ModelError(f"{file.path}: weights do not fit their configuration: {str(error).splitlines()[0]}") from error
+        raise ModelError(
+            f"{file.path}: weights do not fit their configuration: {str(error).splitlines()[0]}"
+        ) from error
     set_compute_dtype(model, dtype)
     for module in model.modules():
         if isinstance(module, Linear):  # once, instead of at every call

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from dnahnet_cli.errors import DnahnetError
 from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand
+from dnahnet_cli.model.chunking import StageTrace
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.hnet import HNet
-from dnahnet_cli.model.chunking import StageTrace
 from dnahnet_cli.model.state import StageState, stack, take
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.scoring.reading import LocalEdit, Reading, TileGrid
@@ -48,9 +48,9 @@ class NumericalError(DnahnetError):
 class EngineOptions:
     """`suffix` bases are scored after an edit; `batch_tokens` and `batch_branches` only trade memory for speed."""
 
-    grid: TileGrid = TileGrid()
+    grid: TileGrid = field(default_factory=TileGrid)
     suffix: int = 128
-    batch_tokens: int = 16384
+    batch_tokens: int = 8192
     batch_branches: int = 32
 
 
@@ -89,7 +89,9 @@ class _Branch:
     @property
     def score(self) -> StrandScore:
         if not math.isfinite(self.ref_logp + self.alt_logp):
-            raise NumericalError("the network produced a value that is not a number; please report the input and weights")
+            raise NumericalError(
+                "the network produced a value that is not a number; please report the input and weights"
+            )
         return StrandScore(self.ref_logp, self.alt_logp, len(self.codes))
 
 
@@ -191,9 +193,7 @@ class Engine:
         num_scored = min(_leading_acgt(ref), _leading_acgt(alt))
         return _Branch(local, alt[:num_scored]) if num_scored else None
 
-    def _pass_of(
-        self, passes: dict[tuple[str, Strand, int], _Pass], reading: Reading, local: LocalEdit
-    ) -> _Pass:
+    def _pass_of(self, passes: dict[tuple[str, Strand, int], _Pass], reading: Reading, local: LocalEdit) -> _Pass:
         tile = reading.tile_of(local.start)
         key = (reading.contig, reading.strand, tile)
         if key not in passes:

@@ -1,7 +1,7 @@
 """Gene essentiality: how much less likely the sequence becomes when stop codons knock a gene out.
 
 Protocol `single` overwrites 15 bases, 12 bases after the start codon, with stop codons in all frames. Protocol `multi`
-inserts the same 15 bases every 12 bases along the whole coding sequence. Their scores are not comparable with one another.
+inserts the same 15 bases every 12 bases along the whole coding sequence. The two are not comparable.
 """
 
 from __future__ import annotations
@@ -36,6 +36,14 @@ class GeneStatus(Enum):
     OUT_OF_RANGE = "out_of_range"
     TOO_SHORT = "too_short"
     AMBIGUOUS_CONTEXT = "ambiguous_context"
+
+
+EXPLANATION: Final = {
+    GeneStatus.CONTIG_NOT_FOUND: "the genome has no contig of that name",
+    GeneStatus.OUT_OF_RANGE: "the gene lies outside its contig",
+    GeneStatus.TOO_SHORT: "shorter than 30 bases, no room for the stop codons",
+    GeneStatus.AMBIGUOUS_CONTEXT: "bases that are not ACGT, or the contig's end, leave nothing to compare",
+}
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Reading:
         return min(start // self.grid.tile, self.num_tiles - 1)
 
     def tile_bounds(self, tile: int) -> tuple[int, int, int]:
-        """Return where a tile's pass, its own bases, and its end lie: (pass_start, start, end); pass_start may be < 0 on a circle."""
+        """Return where a tile's context, its own bases, and its end lie; the first may be negative on a circle."""
         start = tile * self.grid.tile
         end = min(start + self.grid.tile, len(self))
         pass_start = start - self.grid.context

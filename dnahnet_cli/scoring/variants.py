@@ -55,7 +55,7 @@ EXPLANATION: Final = {
 class VariantScore:
     """One row. Scores are natural-log; `llr` = alt - ref, negative when the model finds the ALT less likely.
 
-    `by_strand` holds what was computed; `num_changes` is the zero-parameter baseline: bases changed, inserted or deleted.
+    `num_changes`, the bases changed, inserted or deleted, is the zero-parameter baseline.
     """
 
     variant: Variant
@@ -92,7 +92,7 @@ class VariantScore:
 
 @dataclass
 class VariantScorer:
-    """Scores a stream of variants with one engine, in blocks, keeping counts by status and the first example of each."""
+    """Scores a stream of variants in blocks, keeping counts by status and the first example of each."""
 
     engine: Engine
     max_allele: int = 1000

@@ -93,7 +93,7 @@ class Sampler:
         self.cumulative = np.cumsum(weights / weights.sum())
 
     def batch(self, step: int, num_windows: int, length: int) -> Batch:
-        """Return the batch of `step`: `num_windows` windows of `length` bases, padded with N where a contig is shorter."""
+        """Return the batch of `step`: windows of `length` bases, padded with N where a contig is shorter."""
         random = np.random.default_rng((self.seed, step))
         windows = np.full((num_windows, length), N, dtype=np.uint8)
         for row in windows:

@@ -107,9 +107,7 @@ class Trainer:
         self.config, self.heldout, self.folder, self.log, self.device = config, heldout, folder, log, device
         self.model = HNet(model_config).to(device)
         set_compute_dtype(self.model, dtype)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, config), lr=0.0, betas=(0.9, 0.95), fused=True
-        )
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), lr=0.0, betas=(0.9, 0.95), fused=True)
         self.sampler = Sampler(train, config.seed)
         self.step, self.bases_seen, self.minutes_before = 0, 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +144,8 @@ class Trainer:
                 bits = heldout_bits(self.model, self.heldout, 2, self.config.heldout_length)
                 self._write({"step": self.step, "heldout_quick_bits": sum(bits.values()) / len(bits)})
                 last_save = last_report = time.monotonic()
-        self.save("checkpoint", self.config.minutes)
+        self.minutes_before = max(self.minutes_before, self.config.minutes)
+        self.save("checkpoint", self.minutes_before)
         bits = heldout_bits(self.model, self.heldout, self.config.heldout_windows, self.config.heldout_length)
         self._write({"step": self.step, "bases_seen": self.bases_seen, "heldout_bits": bits})
         return bits
@@ -156,7 +155,7 @@ class Trainer:
         targets = torch.from_numpy(batch.targets).to(self.device)
         output, _ = self.model(tokens, capture=Capture.nowhere(self.device))
         cross_entropy, ratio = losses(output, targets, self.model.config.ratios)
-        (cross_entropy + self.config.ratio_weight * ratio).backward()  # type: ignore[no-untyped-call]
+        (cross_entropy + self.config.ratio_weight * ratio).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
@@ -216,5 +215,3 @@ class Trainer:
                 self.optimizer.state[p] = {key: file.get_tensor(f"{key}.{n}") for key in names}
         self.step, self.bases_seen = progress["step"], progress["bases_seen"]
         self.minutes_before = progress["minutes"]
-
-

@@ -81,7 +81,7 @@ def _chunk_starts(added_BCHNP: Tensor, total_BCH: Tensor, state_BHNP: Tensor | N
     cumulative_BHC = F.pad(total_BCH, (0, 0, 1, 0)).cumsum(1).transpose(1, 2)
     between_BHCC = _decay_between(cumulative_BHC)
     flat = entries.transpose(1, 2).flatten(3)  # (B, H, C+1, N*P)
-    return (between_BHCC @ flat).unflatten(3, entries.shape[3:]).transpose(1, 2)
+    return (between_BHCC @ flat).view(*flat.shape[:3], *entries.shape[3:]).transpose(1, 2)
 
 
 def _states_at(

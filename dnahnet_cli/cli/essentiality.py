@@ -1,0 +1,179 @@
+"""`dnahnet essentiality`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dnahnet_cli.cli import options as o
+from dnahnet_cli.cli.reporter import Reporter, close
+from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from dnahnet_cli.scoring.essentiality import GeneScore
+
+
+def essentiality(
+    genome: o.Genome,
+    genes: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[GENES]",
+            help="GFF3, GTF or BED; - is standard input. Without it, genes are called with pyrodigal.",
+            show_default=False,
+        ),
+    ] = None,
+    circular: o.Circular = "auto",
+    id_attr: Annotated[
+        str | None,
+        typer.Option(
+            "--id-attr",
+            metavar="NAME",
+            help="Attribute that names a gene; otherwise locus_tag, gene_id, ID, Name.",
+            rich_help_panel=o.INPUT,
+            show_default=False,
+        ),
+    ] = None,
+    region: o.Region = None,
+    regions_file: o.RegionsFile = None,
+    protocol: Annotated[
+        Literal["single", "multi"],
+        typer.Option(
+            "--protocol",
+            help="single: stop codons once, 12 bases after the start codon. multi: every 12 bases. Not comparable.",
+            rich_help_panel=o.SCORING,
+        ),
+    ] = "single",
+    suffix: o.Suffix = 512,
+    context: o.Context = o.DEFAULT_CONTEXT,
+    strand: o.Strand = "both",
+    output: o.Output = "-",
+    output_format: o.OutputFormat = None,
+    no_version: o.NoVersion = False,
+    json_summary: o.JsonSummary = None,
+    strict: o.Strict = False,
+    model: o.Model = o.DEFAULT_MODEL,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    threads: o.Threads = None,
+    batch_size: o.BatchSize = "auto",
+    tmpdir: o.TmpDir = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    no_progress: o.NoProgress = False,
+) -> None:
+    """Rank protein-coding genes by how badly stop codons in them surprise the model.
+
+    [bold]score[/bold] = log p(wild type) - log p(knock-out), natural log, over the same bases of both, mean of both
+    strands. Higher: more likely essential. length_bp and gc stand beside it because they alone rank genes too.
+
+    Examples:
+
+      dnahnet essentiality genome.fa annotation.gff -o genes.tsv
+
+      dnahnet essentiality assembly.fa | sort -t$'\\t' -gk11 | head
+
+      dnahnet essentiality genome.fa annotation.gff.gz --protocol multi -o genes.parquet
+    """
+    from pathlib import Path
+
+    from dnahnet_cli.genome import Interval
+    from dnahnet_cli.io.genes import call_genes, read_genes
+    from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.scoring.essentiality import EXPLANATION, GeneStatus, Protocol, score_genes
+
+    reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
+    request = Request(genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir)
+    inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
+    with Session(request, reporter) as session:
+        annotation = call_genes(session.fasta) if genes is None else read_genes(genes, id_attr)
+        chosen = annotation.genes
+        if genes is None:
+            reporter.note(f"{len(chosen):,} genes called with pyrodigal")
+        regions = session.regions(region, regions_file)
+        if regions is not None:
+            chosen = [g for g in chosen if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
+        engine = session.engine(annotation.circular)
+        reporter.start("gene strands", len(chosen) * len(engine.strands))
+        provenance = {**session.provenance(with_paths=not no_version), "dnahnet_protocol": protocol}
+        with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
+            rows = score_genes(engine, chosen, Protocol(protocol), reporter.advance)
+            counts = Counter(row.status for row in rows)
+            if rows and not counts[GeneStatus.OK]:
+                first = rows[0]
+                raise InputError(
+                    f"none of {len(rows)} genes could be scored: {first.status.value}, first {first.gene.name} on "
+                    f"{first.gene.contig}. Do the annotation and the genome belong together?"
+                )
+            table.write(_ranked(rows))
+    reasons = {}
+    for status, _ in counts.most_common():
+        if status is not GeneStatus.OK:
+            gene = next(row.gene for row in rows if row.status is status)
+            reasons[status.value] = f"{EXPLANATION[status]} (first: {gene.name} on {gene.contig})"
+    by_status = {status.value: counts[status] for status in GeneStatus}
+    close(reporter, "essentiality", by_status, reasons, provenance, json_summary=json_summary, strict=strict)
+
+
+def _columns() -> list[Any]:
+    from dnahnet_cli.io.table import Column
+
+    return [
+        Column("chrom", "str"),
+        Column("start", "int"),
+        Column("end", "int"),
+        Column("strand", "str"),
+        Column("gene", "str"),
+        Column("locus_tag", "str"),
+        Column("product", "str"),
+        Column("status", "str"),
+        Column("score", "float"),
+        Column("percentile", "float"),
+        Column("rank", "int"),
+        Column("score_sense", "float"),
+        Column("score_antisense", "float"),
+        Column("num_inserts", "int"),
+        Column("scored_bp", "int"),
+        Column("length_bp", "int"),
+        Column("gc", "float"),
+        Column("partial", "bool"),
+        Column("pseudo", "bool"),
+    ]
+
+
+def _ranked(rows: list[GeneScore]) -> list[dict[str, Any]]:
+    """Return table rows in the annotation's order; rank 1 has the highest score, percentile is the share at or below."""
+    order = sorted((i for i, row in enumerate(rows) if row.score is not None), key=lambda i: -(rows[i].score or 0.0))
+    rank = {index: place + 1 for place, index in enumerate(order)}
+    table = []
+    for index, row in enumerate(rows):
+        gene = row.gene
+        place = rank.get(index)
+        scored = [score.scored_bp for score in (row.sense, row.antisense) if score is not None]
+        table.append(
+            {
+                "chrom": gene.contig,
+                "start": gene.start + 1,
+                "end": gene.end,
+                "strand": gene.strand.value,
+                "gene": gene.name,
+                "locus_tag": gene.locus_tag,
+                "product": gene.product or None,
+                "status": row.status.value,
+                "score": row.score,
+                "percentile": None if place is None else 100.0 * (len(rank) - place + 1) / len(rank),
+                "rank": place,
+                "score_sense": row.score_sense,
+                "score_antisense": row.score_antisense,
+                "num_inserts": row.num_inserts,
+                "scored_bp": min(scored, default=None),
+                "length_bp": gene.length,
+                "gc": row.gc,
+                "partial": gene.partial,
+                "pseudo": gene.pseudo,
+            }
+        )
+    return table

@@ -1,0 +1,88 @@
+"""The command `dnahnet`: its commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from dnahnet_cli import __version__
+from dnahnet_cli.cli import boundaries, essentiality, score_variants, train
+from dnahnet_cli.errors import DnahnetError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="dnahnet",
+    help="Ask a bundled genomic language model about a genome: variant effects, essential genes, and where it "
+    "cuts the sequence. Offline, on CPU or GPU. Data go to standard output, everything else to standard error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"dnahnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what a user can cause into one or two lines and an exit code; a closed pipe ends silently."""
+
+    @functools.wraps(command)
+    def run_command(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except DnahnetError as error:
+            _fail(str(error), error.exit_code, error)
+        except BrokenPipeError:
+            # Nobody reads on: not an error. The interpreter must not find out again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt as error:
+            _fail("interrupted; nothing that is incomplete was kept", INTERRUPTED, error)
+        except MemoryError as error:
+            _fail("out of memory; try a smaller --batch-size, or fewer threads", 1, error)
+        except Exception as error:
+            text = f"internal error: {type(error).__name__}: {error}\nThis is a bug; DNAHNET_DEBUG=1 shows where."
+            _fail(text, 1, error)
+
+    return run_command
+
+
+def _fail(message: str, exit_code: int, error: BaseException) -> None:
+    if os.environ.get("DNAHNET_DEBUG"):
+        raise error
+    print(f"dnahnet: {message}", file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+for _name, _command in (
+    ("score-variants", score_variants.score_variants),
+    ("essentiality", essentiality.essentiality),
+    ("boundaries", boundaries.boundaries),
+    ("train", train.train),
+):
+    app.command(_name, no_args_is_help=True)(guarded(_command))
+
+
+def run() -> None:
+    """Run the command line; the console script's entry."""
+    app()

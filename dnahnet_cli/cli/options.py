@@ -1,0 +1,167 @@
+"""Every option that more than one command has, defined once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+INPUT, SELECTION, SCORING, OUTPUT, COMPUTE, LOGGING = (
+    "Input",
+    "Selection",
+    "Scoring",
+    "Output",
+    "Compute",
+    "Logging",
+)
+
+
+StrandChoice = Literal["both", "forward", "reverse"]
+DTypeChoice = Literal["auto", "float32", "bfloat16"]
+TableFormat = Literal["tsv", "parquet"]
+
+Genome = Annotated[str, typer.Argument(metavar="GENOME", help="FASTA, plain or compressed.", show_default=False)]
+Circular = Annotated[
+    str,
+    typer.Option(
+        "--circular",
+        metavar="auto|all|none|FILE",
+        help="Circular contigs: those that FASTA headers or the GFF call so, all, none, or the names in a file.",
+        rich_help_panel=INPUT,
+    ),
+]
+Region = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-r",
+        "--region",
+        metavar="CONTIG[:FROM-TO]",
+        help="Only this region, 1-based inclusive; repeatable.",
+        rich_help_panel=SELECTION,
+        show_default=False,
+    ),
+]
+RegionsFile = Annotated[
+    str | None,
+    typer.Option(
+        "-R",
+        "--regions-file",
+        metavar="BED",
+        help="Only the regions of a BED file.",
+        rich_help_panel=SELECTION,
+        show_default=False,
+    ),
+]
+Strand = Annotated[
+    StrandChoice,
+    typer.Option("--strand", help="Strands to read; scores are means over them.", rich_help_panel=SCORING),
+]
+Suffix = Annotated[
+    int,
+    typer.Option(
+        "--suffix", metavar="N", min=0, max=1500, help="Bases compared after the edited ones.", rich_help_panel=SCORING
+    ),
+]
+Context = Annotated[
+    int,
+    typer.Option(
+        "--context",
+        metavar="N",
+        min=0,
+        max=4096,
+        help="Bases of left context that every tile of 4,096 bases begins with.",
+        rich_help_panel=SCORING,
+    ),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Where to write; - is standard output.", rich_help_panel=OUTPUT
+    ),
+]
+OutputFormat = Annotated[
+    TableFormat | None,
+    typer.Option(
+        "-O",
+        "--output-format",
+        help="Format, when the suffix of the output does not say it.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
+NoVersion = Annotated[
+    bool,
+    typer.Option(
+        "--no-version",
+        help="Leave command, paths and versions out of the output, for comparing files.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+JsonSummary = Annotated[
+    str | None,
+    typer.Option(
+        "--json-summary",
+        metavar="FILE",
+        help="Write counts and timings as JSON.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 3 when any row could not be scored.", rich_help_panel=OUTPUT)
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        help="A bundled model, or a .safetensors file with its card.",
+        rich_help_panel=COMPUTE,
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.", rich_help_panel=COMPUTE)
+]
+DType = Annotated[
+    DTypeChoice,
+    typer.Option(
+        "--dtype",
+        help="Precision of matrix products; auto is float32 on CPU, bfloat16 on CUDA.",
+        rich_help_panel=COMPUTE,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "-t",
+        "-@",
+        "--threads",
+        metavar="N",
+        min=1,
+        envvar="DNAHNET_THREADS",
+        help="CPU threads; all physical cores unless given.",
+        rich_help_panel=COMPUTE,
+        show_default=False,
+    ),
+]
+BatchSize = Annotated[
+    str,
+    typer.Option(
+        "--batch-size",
+        metavar="auto|N",
+        help="Edits computed together; trades memory for speed, never changes a score.",
+        rich_help_panel=COMPUTE,
+    ),
+]
+TmpDir = Annotated[
+    str | None,
+    typer.Option(
+        "--tmpdir", metavar="DIR", help="Where temporary files go.", rich_help_panel=COMPUTE, show_default=False
+    ),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors on standard error.", rich_help_panel=LOGGING)]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say what is used and why.", rich_help_panel=LOGGING)]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar or lines.", rich_help_panel=LOGGING)]
+
+DEFAULT_MODEL = "dnahnet-small"
+DEFAULT_CONTEXT = 2048

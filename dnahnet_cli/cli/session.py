@@ -1,0 +1,179 @@
+"""From options to a ready engine: device, dtype, threads, model, genome, regions."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from dnahnet_cli import __version__
+from dnahnet_cli.cli.options import DTypeChoice, StrandChoice
+from dnahnet_cli.cli.reporter import Reporter
+from dnahnet_cli.errors import DeviceError, InputError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dnahnet_cli.genome import Interval, Strand
+    from dnahnet_cli.io.fasta import Fasta
+    from dnahnet_cli.model.weights import ModelFile
+    from dnahnet_cli.scoring.engine import Engine
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that all scoring commands share, as given."""
+
+    genome: str
+    model: str
+    device: str
+    dtype: DTypeChoice
+    threads: int | None
+    batch_size: str
+    context: int
+    suffix: int
+    strand: StrandChoice
+    circular: str
+    tmpdir: str | None
+
+
+class Session:
+    """An open genome and a loaded model. Use as a context manager."""
+
+    def __init__(self, request: Request, reporter: Reporter) -> None:
+        self.request, self.reporter = request, reporter
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Session:
+        from dnahnet_cli.io.fasta import Fasta
+        from dnahnet_cli.model.weights import find_model
+
+        tmpdir = Path(self.request.tmpdir) if self.request.tmpdir else None
+        # The genome first: its errors are the commonest and should not wait for the network.
+        self.fasta: Fasta = self._stack.enter_context(Fasta(Path(self.request.genome), tmpdir))
+        self.model_file: ModelFile = find_model(self.request.model)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reporter.stop()
+        self._stack.close()
+
+    def engine(self, also_circular: frozenset[str] = frozenset()) -> Engine:
+        """Load the network and return the engine."""
+        import torch
+
+        from dnahnet_cli.model.weights import load_model
+        from dnahnet_cli.scoring.engine import Engine, EngineOptions
+        from dnahnet_cli.scoring.reading import TileGrid
+
+        torch.set_num_threads(self.request.threads or _physical_cores())
+        device = resolve_device(self.request.device)
+        dtype = resolve_dtype(self.request.dtype, device)
+        model = load_model(self.model_file, device, dtype)
+        circular = self._circular(also_circular)
+        self.reporter.detail(
+            f"model {self.model_file.name} ({model.num_parameters():,} parameters), {device}, {str(dtype)[6:]}, "
+            f"{torch.get_num_threads()} threads; circular: {', '.join(sorted(circular)) or 'none'}"
+        )
+        options = EngineOptions(TileGrid(context=self.request.context), self.request.suffix)
+        if self.request.batch_size != "auto":
+            options = EngineOptions(options.grid, options.suffix, batch_branches=_positive(self.request.batch_size))
+        return Engine(model, self.fasta, options, circular, _strands(self.request.strand))
+
+    def regions(self, texts: Iterable[str] | None, bed: str | None) -> list[Interval] | None:
+        """Return the regions asked for, or None for everything."""
+        from dnahnet_cli.io.regions import parse_region, read_regions
+
+        regions = [parse_region(text, self.fasta.lengths) for text in texts or ()]
+        if bed is not None:
+            regions += read_regions(bed, self.fasta.lengths)
+        return regions if texts or bed is not None else None
+
+    def provenance(self, *, with_paths: bool) -> dict[str, str]:
+        """Return what made the output, for its header. Without paths, the same input gives the same bytes."""
+        always = {
+            "dnahnet_model": self.model_file.name,
+            "dnahnet_model_sha256": self.model_file.sha256,
+            "dnahnet_context": str(self.request.context),
+            "dnahnet_suffix": str(self.request.suffix),
+            "dnahnet_strand": self.request.strand,
+        }
+        if not with_paths:
+            return always
+        command = shlex.join(["dnahnet", *sys.argv[1:]])
+        return {"dnahnet_version": __version__, "dnahnet_command": command, "reference": self.request.genome, **always}
+
+    def _circular(self, also: frozenset[str]) -> frozenset[str]:
+        names, given = self.fasta.lengths, self.request.circular
+        if given == "auto":
+            return self.fasta.circular | (also & names.keys())
+        if given in ("all", "none"):
+            return frozenset(names) if given == "all" else frozenset()
+        try:
+            listed = frozenset(line.split()[0] for line in Path(given).read_text().splitlines() if line.strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"--circular {given}: not auto, all or none, and not a readable file of contig names"
+            ) from error
+        unknown = sorted(listed - names.keys())
+        if unknown:
+            raise InputError(f"{given}: the genome has no contig named {unknown[0]!r}")
+        return listed
+
+
+def resolve_device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not name.startswith("cuda"):
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+    if name != "cpu":
+        if not torch.cuda.is_available():
+            raise DeviceError(
+                f"--device {name}: this torch sees no CUDA device; use --device cpu or install a CUDA build"
+            )
+        try:
+            index = torch.device(name).index or 0
+        except RuntimeError as error:
+            raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
+        if index >= torch.cuda.device_count():
+            raise DeviceError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+    return name
+
+
+def resolve_dtype(choice: DTypeChoice, device: str) -> torch.dtype:
+    import torch
+
+    if choice == "auto":
+        return torch.float32 if device == "cpu" else torch.bfloat16
+    return torch.float32 if choice == "float32" else torch.bfloat16
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"--batch-size {text}: expected auto or a positive number")
+    return int(text)
+
+
+def _strands(choice: StrandChoice) -> tuple[Strand, ...]:
+    from dnahnet_cli.genome import Strand
+
+    both = (Strand.FORWARD, Strand.REVERSE)
+    return {"both": both, "forward": both[:1], "reverse": both[1:]}[choice]
+
+
+def _physical_cores() -> int:
+    """Return the cores this process may use; hyper-threads only slow matrix products down."""
+    import torch
+
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(available, torch.get_num_threads()))
