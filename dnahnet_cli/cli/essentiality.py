@@ -145,7 +145,7 @@ def _columns() -> list[Any]:
 
 
 def _ranked(rows: list[GeneScore]) -> list[dict[str, Any]]:
-    """Return table rows in the annotation's order; rank 1 has the highest score, percentile is the share at or below."""
+    """Return table rows in the annotation's order; rank 1 is the highest score, percentile the share at or below."""
     order = sorted((i for i, row in enumerate(rows) if row.score is not None), key=lambda i: -(rows[i].score or 0.0))
     rank = {index: place + 1 for place, index in enumerate(order)}
     table = []

@@ -24,7 +24,7 @@ _BIOTYPE_KEYS: Final = ("gene_biotype", "biotype", "gene_type")
 _TRUE: Final = ("true", "1", "yes")
 _PRODIGAL_PARTIAL: Final = ("01", "10", "11")
 # Prodigal cannot be trained on less; it says so itself.
-_MIN_TRAINING_BP: Final = 20_000
+_MIN_TRAINING_BP: Final = 100_000
 
 Parts = tuple[tuple[int, int], ...]
 
@@ -66,7 +66,7 @@ def read_genes(path: str, id_attr: str | None = None) -> Annotation:
 
 
 def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
-    """Call genes with pyrodigal: trained on the genome from 20 kb on, with its metagenomic models below that.
+    """Call genes with pyrodigal: trained on the genome from 100 kb on, with its metagenomic models below that.
 
     `genetic_code` is the NCBI table used when training. Genes are not called over the origin of circular contigs. Raise
     InputError when pyrodigal is not installed or finds nothing.

@@ -17,7 +17,7 @@ from dnahnet_cli.errors import OutputError, UsageError
 
 Stream = TypeVar("Stream", bound=IO[Any])
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Output(Generic[Stream]):

@@ -27,7 +27,9 @@ def test_file_appears_when_complete(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, BrokenPipeError])
 @pytest.mark.parametrize("suffix", [".tsv", ".tsv.gz"])
-def test_failure_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, error: type[BaseException], suffix: str) -> None:
+def test_failure_keeps_the_old_file_and_leaves_no_other(
+    tmp_path: Path, error: type[BaseException], suffix: str
+) -> None:
     path = tmp_path / f"out{suffix}"
     path.write_text("old")
     with pytest.raises(error), open_output(path) as file:

@@ -24,7 +24,10 @@ LENGTHS = {"chr1": 1000, "chr1:5": 50, "gi|9626243|ref|NC_001416.1|": 2_000_000,
         ("chr1:7-7", Interval("chr1", 6, 7)),
         ("chr1:5", Interval("chr1:5", 0, 50)),
         ("chr1:5:5-6", Interval("chr1:5", 4, 6)),
-        ("gi|9626243|ref|NC_001416.1|:1,000,001-1,500,000", Interval("gi|9626243|ref|NC_001416.1|", 1_000_000, 1_500_000)),
+        (
+            "gi|9626243|ref|NC_001416.1|:1,000,001-1,500,000",
+            Interval("gi|9626243|ref|NC_001416.1|", 1_000_000, 1_500_000),
+        ),
         ("HLA:01:02", Interval("HLA:01:02", 0, 10)),
         ("HLA:01:02:3-4", Interval("HLA:01:02", 2, 4)),
     ],
@@ -63,7 +66,9 @@ def test_text_of_an_interval_reads_back(contig: str, data: st.DataObject) -> Non
 
 def test_bed(tmp_path: Path) -> None:
     path = tmp_path / "regions.bed"
-    path.write_text("track name=x\nbrowser position\n# note\nchr1\t0\t5\nchr1\t3\t1000\tname\t0\t+\r\n\nHLA:01:02\t2\t2")
+    path.write_text(
+        "track name=x\nbrowser position\n# note\nchr1\t0\t5\nchr1\t3\t1000\tname\t0\t+\r\n\nHLA:01:02\t2\t2"
+    )
     assert read_regions(str(path), LENGTHS) == [
         Interval("chr1", 0, 5),
         Interval("chr1", 3, 1000),

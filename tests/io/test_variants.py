@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Variant
 from dnahnet_cli.io.variants import read_variants
 
@@ -85,6 +85,17 @@ def test_bcf(tmp_path: Path, stdin, capfd, from_stdin: bool, compression: str) -
         assert reader.format == "bcf"
     assert not list(tmp_path.glob("dnahnet-*"))
     assert capfd.readouterr().err == ""
+
+
+def test_a_terminal_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    with pytest.raises(UsageError, match="terminal"):
+        read_variants("-")
+
+
+def test_contig_names_that_begin_like_binary_files(read) -> None:
+    for name in ("CRAM1", "PAR1", "BZh9", "BCF2", "PK"):
+        assert read(f"{name}\t5\tA\tC\n") == [Variant(name, 4, "A", "C")]
 
 
 def test_a_slow_pipe_is_not_held_back() -> None:

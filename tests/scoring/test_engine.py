@@ -98,7 +98,7 @@ def test_scores_do_not_depend_on_company() -> None:
 
 def test_reverse_complement_swaps_the_strands() -> None:
     length = GENOME.lengths["chr"]
-    edits = all_snvs("chr", 300, 320) + [Edit("chr", 401, 404, encode("")), Edit("chr", 500, 500, encode("ACCA"))]
+    edits = [*all_snvs("chr", 300, 320), Edit("chr", 401, 404, encode("")), Edit("chr", 500, 500, encode("ACCA"))]
     turned = MemoryGenome({"chr": reverse_complement(GENOME.sequences["chr"])})
     turned_edits = [Edit("chr", length - e.end, length - e.start, reverse_complement(e.replacement)) for e in edits]
     one = llrs(Engine(MODEL, GENOME, OPTIONS).score(edits))

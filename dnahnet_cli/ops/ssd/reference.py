@@ -73,13 +73,14 @@ def _decay_between(cumulative_Q: Tensor) -> Tensor:
 def _chunk_starts(added_BCHNP: Tensor, total_BCH: Tensor, state_BHNP: Tensor | None) -> Tensor:
     """Return the states before each chunk and after the last one, (B, C+1, H, N, P).
 
-    The recurrence over chunks is itself one masked matrix product with the decays between chunks.
+    The recurrence over chunks is itself one masked matrix product with the decays between chunks. Over a
+    tile the log-decays sum to -10,000 and less, where float32 resolves 0.001, hence float64.
     """
     if state_BHNP is None:
         state_BHNP = torch.zeros_like(added_BCHNP[:, 0])
     entries = torch.cat([state_BHNP.unsqueeze(1).float(), added_BCHNP], dim=1)  # (B, C+1, H, N, P)
-    cumulative_BHC = F.pad(total_BCH, (0, 0, 1, 0)).cumsum(1).transpose(1, 2)
-    between_BHCC = _decay_between(cumulative_BHC)
+    cumulative_BHC = F.pad(total_BCH.double(), (0, 0, 1, 0)).cumsum(1).transpose(1, 2)
+    between_BHCC = _decay_between(cumulative_BHC).float()
     flat = entries.transpose(1, 2).flatten(3)  # (B, H, C+1, N*P)
     return (between_BHCC @ flat).view(*flat.shape[:3], *entries.shape[3:]).transpose(1, 2)
 
