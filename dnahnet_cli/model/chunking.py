@@ -36,14 +36,16 @@ class Router(nn.Module):
         nn.init.eye_(self.key.weight)
 
     def forward(self, x_BLD: Tensor, last_BD: Tensor | None) -> Tensor:
-        """Return p (B, L). `last_BD` is the vector before the first; without it, p_0 = 1."""
+        """Return p (B, L). `last_BD` is the vector before the first; without it, or where it is zero, p_0 = 1.
+
+        A zero vector is what a state holds that was taken before a sequence's first token; RMSNorm makes no other.
+        """
         x_BLD = x_BLD.float()
-        before = torch.zeros_like(x_BLD[:, :1]) if last_BD is None else last_BD.float().unsqueeze(1)
-        previous_BLD = torch.cat([before, x_BLD[:, :-1]], dim=1)
+        before_B1D = torch.zeros_like(x_BLD[:, :1]) if last_BD is None else last_BD.float().unsqueeze(1)
+        previous_BLD = torch.cat([before_B1D, x_BLD[:, :-1]], dim=1)
         p_BL = boundary_probability(self.query(previous_BLD), self.key(x_BLD))
-        if last_BD is None:
-            p_BL = torch.cat([torch.ones_like(p_BL[:, :1]), p_BL[:, 1:]], dim=1)
-        return p_BL
+        first_B1 = p_BL[:, :1].masked_fill(~before_B1D.any(-1), 1.0)
+        return torch.cat([first_B1, p_BL[:, 1:]], dim=1)
 
 
 def select_rows(x_BLD: Tensor, index_BM: Tensor) -> Tensor:

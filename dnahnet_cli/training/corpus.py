@@ -37,14 +37,14 @@ class Batch:
     targets: npt.NDArray[np.int64]  # (B, L)
 
 
-def read_genome(path: Path, genus: str) -> Genome:
+def read_genome(path: Path, name: str, genus: str) -> Genome:
     """Read a 2bit file or a FASTA (plain or compressed) whole. Raises InputError."""
     if path.suffix == ".2bit":
-        return Genome(path.stem, genus, tuple(_twobit_contigs(path)))
+        return Genome(name, genus, tuple(_twobit_contigs(path)))
     from dnahnet_cli.io.fasta import Fasta
 
     with Fasta(path) as fasta:
-        return Genome(path.name, genus, tuple(fasta.codes(name, 0, length) for name, length in fasta.lengths.items()))
+        return Genome(name, genus, tuple(fasta.codes(contig, 0, length) for contig, length in fasta.lengths.items()))
 
 
 def _twobit_contigs(path: Path) -> Iterable[Codes]:
@@ -69,7 +69,7 @@ def read_manifest(path: Path, split: str) -> list[Genome]:
     if missing:
         raise InputError(f"{path}: the manifest lacks the columns {', '.join(sorted(missing))}")
     records = [dict(zip(header, row, strict=True)) for row in rows[1:]]
-    genomes = [read_genome(path.parent / r["file"], r["genus"]) for r in records if r["split"] == split]
+    genomes = [read_genome(path.parent / r["file"], r["name"], r["genus"]) for r in records if r["split"] == split]
     if not genomes:
         raise InputError(f"{path}: no genome in split {split!r}")
     return genomes

@@ -34,6 +34,7 @@ class TrainConfig:
     tokens_per_step: int = 8192
     length: int = 2048
     final_length: int = 8192  # in the decay phase, so that the model knows the context it is used with
+    final_tokens_per_step: int = 16384
     learning_rate: float = 1e-3
     stage_rates: tuple[float, ...] = (2.0, 1.5, 1.0)
     weight_decay: float = 0.05
@@ -130,8 +131,10 @@ class Trainer:
             if self.config.schedule.decaying(progress) and not stable_saved:
                 self.save("stable", spent)
                 stable_saved = True
-            length = self.config.final_length if stable_saved else self.config.length
-            batch = self.sampler.batch(self.step, max(1, self.config.tokens_per_step // length), length)
+            length, tokens = self.config.length, self.config.tokens_per_step
+            if stable_saved:
+                length, tokens = self.config.final_length, self.config.final_tokens_per_step
+            batch = self.sampler.batch(self.step, max(1, tokens // length), length)
             output, values = self._update(batch, self.config.schedule.factor(self.step, progress))
             sums += values
             steps_since += 1
