@@ -80,7 +80,7 @@ def boundaries(
         provenance = session.provenance(with_paths=not no_version)
         with open_output(output, forbidden=[Path(genome)]) as file:
             for key, value in provenance.items():
-                file.write(f"##{key}={value}\n")
+                file.write(f"##dnahnet_{key}={value}\n")
             for scope in scopes:
                 for chunks in chunks_of(engine, scope, reporter.advance) if len(scope) else ():
                     file.write(_bed(scope.contig, chunks, stages, counts))
@@ -95,7 +95,7 @@ def boundaries(
         "chunks": {f"stage{number}": count for number, count in counts.items()},
         "seconds": round(reporter.seconds(), 3),
         "peak_memory_mib": peak_memory_mib(),
-        **provenance,
+        "provenance": dict(provenance),
     }
     write_summary(json_summary, summary)
 

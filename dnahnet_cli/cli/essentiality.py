@@ -98,7 +98,7 @@ def essentiality(
             chosen = [g for g in chosen if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
         engine = session.engine(annotation.circular)
         reporter.start("gene strands", len(chosen) * len(engine.strands))
-        provenance = {**session.provenance(with_paths=not no_version), "dnahnet_protocol": protocol}
+        provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
         with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
             rows = score_genes(engine, chosen, Protocol(protocol), reporter.advance)
             counts = Counter(row.status for row in rows)

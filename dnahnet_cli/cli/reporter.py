@@ -122,7 +122,7 @@ def close(
             "status": dict(counts),
             "seconds": round(seconds, 3),
             "peak_memory_mib": memory,
-            **provenance,
+            "provenance": dict(provenance),
         },
     )
     if strict and scored < total:

@@ -100,16 +100,16 @@ class Session:
     def provenance(self, *, with_paths: bool) -> dict[str, str]:
         """Return what made the output, for its header. Without paths, the same input gives the same bytes."""
         always = {
-            "dnahnet_model": self.model_file.name,
-            "dnahnet_model_sha256": self.model_file.sha256,
-            "dnahnet_context": str(self.request.context),
-            "dnahnet_suffix": str(self.request.suffix),
-            "dnahnet_strand": self.request.strand,
+            "model": self.model_file.name,
+            "model_sha256": self.model_file.sha256,
+            "context": str(self.request.context),
+            "suffix": str(self.request.suffix),
+            "strand": self.request.strand,
         }
         if not with_paths:
             return always
         command = shlex.join(["dnahnet", *sys.argv[1:]])
-        return {"dnahnet_version": __version__, "dnahnet_command": command, "reference": self.request.genome, **always}
+        return {"version": __version__, "command": command, "reference": self.request.genome, **always}
 
     def _circular(self, also: frozenset[str]) -> frozenset[str]:
         names, given = self.fasta.lengths, self.request.circular

@@ -1,6 +1,6 @@
 """Write rows as TSV or Parquet, streaming.
 
-TSV: provenance as leading `##key=value` lines, then one plain header line, then the rows; missing is empty. Contig
+TSV: provenance as leading `##dnahnet_key=value` lines, a plain header line, then the rows; missing is empty. Contig
 names may hold '#', so do not read it with pandas' `comment="#"`, which cuts cells at any '#'. Skip the leading lines
 by their two marks or by their number:
 `grep -v '^##' scores.tsv`, `polars.read_csv(path, separator="\\t", comment_prefix="##")`,
@@ -142,7 +142,7 @@ class _TsvTable:
         self._file = file
         self._rows = _Rows(columns)
         for key, value in provenance.items():
-            file.write(f"##{key}={value.translate(_BREAKS)}\n")
+            file.write(f"##dnahnet_{key}={value.translate(_BREAKS)}\n")
         file.write("\t".join(column.name for column in columns) + "\n")
 
     def write(self, rows: Iterable[Mapping[str, object]]) -> None:

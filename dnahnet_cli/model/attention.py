@@ -48,21 +48,22 @@ class Attention(nn.Module):
         seen_B = x_BLD.new_zeros(batch, dtype=torch.long) if state is None else state.num_seen_B
         position_BL = seen_B.unsqueeze(1) + torch.arange(length, device=x_BLD.device)
         q, k = rotate(q, position_BL), rotate(k, position_BL)
-        cached = 0
+        kept = 0
         if state is not None:
-            cached = state.key_BHLP.shape[2]
-            k = torch.cat([state.key_BHLP.to(k.dtype), k], dim=2)
-            v = torch.cat([state.value_BHLP.to(v.dtype), v], dim=2)
-        if cached == 0 and (self.window is None or self.window >= length):
+            old_k, old_v = self._seen(state)
+            kept = old_k.shape[2]
+            k, v = torch.cat([old_k.to(k.dtype), k], dim=2), torch.cat([old_v.to(v.dtype), v], dim=2)
+        if kept == 0 and (self.window is None or self.window >= length):
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask(position_BL, seen_B, cached))
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask(position_BL, seen_B, kept))
         y_BLD = self.out_proj(y.transpose(1, 2).flatten(2))
-        return y_BLD, self._state_at(capture, k, v, seen_B, cached)
+        new_state = AttentionState(k, v, seen_B + length, capture.rows, seen_B[capture.rows] + capture.positions)
+        return y_BLD, self._trim(new_state)
 
-    def _mask(self, position_BL: Tensor, seen_B: Tensor, cached: int) -> Tensor:
-        """Return who may attend to whom, (B, 1, L, S + L). Cache entries before a row's first token are padding."""
-        steps = torch.arange(-cached, position_BL.shape[1], device=position_BL.device)
+    def _mask(self, position_BL: Tensor, seen_B: Tensor, kept: int) -> Tensor:
+        """Return who may attend to whom, (B, 1, L, S + L). Kept entries before a row's first token are padding."""
+        steps = torch.arange(-kept, position_BL.shape[1], device=position_BL.device)
         key_position_B1S = (seen_B.unsqueeze(1) + steps).unsqueeze(1)
         distance_BLS = position_BL.unsqueeze(2) - key_position_B1S
         allowed = (distance_BLS >= 0) & (key_position_B1S >= 0)
@@ -70,17 +71,29 @@ class Attention(nn.Module):
             allowed &= distance_BLS < self.window
         return allowed.unsqueeze(1)
 
-    def _state_at(self, capture: Capture, k: Tensor, v: Tensor, seen_B: Tensor, cached: int) -> AttentionState:
-        """Return the keys and values before each captured position, right-aligned, as short as the window allows."""
-        seen_K = seen_B[capture.rows] + capture.positions
-        keep = int(seen_K.max()) if len(seen_K) else 0
+    def _seen(self, state: AttentionState) -> tuple[Tensor, Tensor]:
+        """Return the keys and values that end right before each state's position, (B, H, S, P), as many as matter."""
+        size = state.key_RHSP.shape[2]
+        behind_B = state.end_R[state.sequence_B] - state.num_seen_B  # kept tokens that a state has not seen
+        keep = int(state.num_seen_B.max())
         if self.window is not None:
             keep = min(keep, self.window - 1)  # a token sees itself and window - 1 before it
-        index_KS = cached + capture.positions.unsqueeze(1) - keep + torch.arange(keep, device=k.device)
-        index_KS = index_KS.clamp(min=0)  # before the first token: never attended to, see _mask
-        rows = capture.rows.unsqueeze(1)
-        key, value = (x.transpose(1, 2)[rows, index_KS].transpose(1, 2) for x in (k, v))
-        return AttentionState(key, value, seen_K)
+        index_BS = (size - behind_B - keep).unsqueeze(1) + torch.arange(keep, device=behind_B.device)
+        index_BS = index_BS.clamp(min=0)  # before the first token: never attended to, see _mask
+        rows = state.sequence_B.unsqueeze(1)
+        key, value = (x.transpose(1, 2)[rows, index_BS].transpose(1, 2) for x in (state.key_RHSP, state.value_RHSP))
+        return key, value
+
+    def _trim(self, state: AttentionState) -> AttentionState:
+        """Forget the keys and values that have left every state's window."""
+        if self.window is None or len(state.num_seen_B) == 0:
+            return state
+        oldest = state.num_seen_B - (self.window - 1) - state.end_R[state.sequence_B] + state.key_RHSP.shape[2]
+        drop = max(0, int(oldest.min()))
+        if drop == 0:
+            return state
+        key, value = state.key_RHSP[:, :, drop:].contiguous(), state.value_RHSP[:, :, drop:].contiguous()
+        return AttentionState(key, value, state.end_R, state.sequence_B, state.num_seen_B)
 
 
 class SwiGLU(nn.Module):

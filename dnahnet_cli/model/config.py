@@ -49,6 +49,14 @@ class ModelConfig:
         ):
             if len(found) != wanted:
                 raise ModelError(f"{name} has {len(found)} entries, a layout of {stages} stages needs {wanted}")
+        for name, value in vars(self).items():
+            sizes = value if isinstance(value, tuple) else (value,)
+            if name == "windows":
+                sizes = tuple(size for size in sizes if size is not None)
+            if name not in ("layout", "ratios") and not all(isinstance(size, int) and size > 0 for size in sizes):
+                raise ModelError(f"{name} must be positive and whole, not {value!r}")
+        if not all(isinstance(ratio, int | float) and ratio > 1 for ratio in self.ratios):
+            raise ModelError(f"ratios must be numbers above 1, not {self.ratios!r}")
         if list(self.widths) != sorted(self.widths):
             raise ModelError(f"widths {self.widths} must not shrink inward")
         for text in _strings(self.layout):
@@ -58,7 +66,7 @@ class ModelConfig:
     def num_stages(self) -> int:
         """Return how many times the sequence is chunked."""
         depth, layout = 0, self.layout
-        while len(layout) == 3 and isinstance(layout[1], list):
+        while len(layout) == 3 and isinstance(layout[1], list) and all(isinstance(layout[end], str) for end in (0, 2)):
             depth, layout = depth + 1, layout[1]
         if len(layout) != 1 or not isinstance(layout[0], str):
             raise ModelError(f"layout {self.layout!r} must nest [encoder, inner, decoder] around [core]")

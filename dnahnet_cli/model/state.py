@@ -1,7 +1,11 @@
 """The network's explicit state, and how states of different origins become one batch.
 
-A state is a tree of dataclasses, tuples and tensors whose first dimension is the batch. Nothing here
+A state is a tree of dataclasses, tuples and tensors whose first dimension is the batch, except that attention's keys
+and values are kept once per sequence and referred to: many states taken along one sequence share them. Nothing here
 is ever changed in place.
+
+Shapes: B batch, W convolution tail, C channels, H heads, N state size, P head size, R sequences, S kept tokens,
+D width.
 """
 
 from __future__ import annotations
@@ -25,11 +29,37 @@ class MambaState:
 
 @dataclass(frozen=True)
 class AttentionState:
-    """Keys and values so far, aligned at the right; `num_seen_B` says how many tokens came before."""
+    """Where each of B states stands in which of R sequences of keys and values.
 
-    key_BHLP: Tensor
-    value_BHLP: Tensor
+    The kept tokens of sequence r are the S that end before position `end_R[r]`; those at negative positions are
+    padding. A state sees only the positions before `num_seen_B`.
+    """
+
+    key_RHSP: Tensor
+    value_RHSP: Tensor
+    end_R: Tensor
+    sequence_B: Tensor
     num_seen_B: Tensor
+
+    def take(self, rows: Tensor) -> AttentionState:
+        """Return the states of some batch rows; keys and values are shared, not copied."""
+        return AttentionState(self.key_RHSP, self.value_RHSP, self.end_R, self.sequence_B[rows], self.num_seen_B[rows])
+
+    @classmethod
+    def stack(cls, states: Sequence[AttentionState]) -> AttentionState:
+        """Join batches. Shorter sequences are padded on the left."""
+        longest = max(state.key_RHSP.shape[2] for state in states)
+        sequences, before = [], 0
+        for state in states:
+            sequences.append(state.sequence_B + before)
+            before += len(state.end_R)
+        return cls(
+            torch.cat([_pad_left(state.key_RHSP, longest) for state in states]),
+            torch.cat([_pad_left(state.value_RHSP, longest) for state in states]),
+            torch.cat([state.end_R for state in states]),
+            torch.cat(sequences),
+            torch.cat([state.num_seen_B for state in states]),
+        )
 
 
 LayerState: TypeAlias = MambaState | AttentionState
@@ -46,47 +76,36 @@ class StageState:
     decoder: tuple[LayerState, ...]
 
 
-def _map(function: Callable[[Sequence[Tensor]], Tensor], trees: Sequence[Any]) -> Any:
-    first = trees[0]
-    if isinstance(first, Tensor):
-        return function(trees)
-    if isinstance(first, tuple):
-        return tuple(_map(function, parts) for parts in zip(*trees, strict=True))
-    if isinstance(first, AttentionState):  # caches of unequal length: pad on the left, where it is masked
-        longest = max(tree.key_BHLP.shape[2] for tree in trees)
-        trees = [
-            AttentionState(_pad_left(t.key_BHLP, longest), _pad_left(t.value_BHLP, longest), t.num_seen_B)
-            for t in trees
-        ]
-    kind = type(first)
-    assert is_dataclass(kind)
-    return kind(*(_map(function, [getattr(tree, f.name) for tree in trees]) for f in fields(first)))
-
-
-def _pad_left(x_BHLP: Tensor, length: int) -> Tensor:
-    return F.pad(x_BHLP, (0, 0, length - x_BHLP.shape[2], 0))
-
-
 def stack(states: Sequence[StageState]) -> StageState:
     """Join the batches of several states into one batch, in order."""
-    joined: StageState = _map(lambda tensors: torch.cat(list(tensors)), states)
+    joined: StageState = _map(lambda tensors: torch.cat(list(tensors)), AttentionState.stack, states)
     return joined
 
 
 def take(state: StageState, rows: Tensor) -> StageState:
     """Return the state of the given batch rows, (K,) int64; rows may repeat."""
-    taken: StageState = _map(lambda tensors: tensors[0][rows], [state])
+    taken: StageState = _map(lambda tensors: tensors[0][rows], lambda layers: layers[0].take(rows), [state])
     return taken
 
 
-def num_bytes(state: StageState) -> int:
-    """Return the memory that a state's tensors take."""
-    total = 0
+def _map(
+    of_tensors: Callable[[Sequence[Tensor]], Tensor],
+    of_attention: Callable[[Sequence[AttentionState]], AttentionState],
+    trees: Sequence[Any],
+) -> Any:
+    """Join several trees part by part: tensors with one function, attention states with another."""
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return of_tensors(trees)
+    if isinstance(first, AttentionState):
+        return of_attention(trees)
+    if isinstance(first, tuple):
+        return tuple(_map(of_tensors, of_attention, parts) for parts in zip(*trees, strict=True))
+    kind = type(first)
+    assert is_dataclass(kind)
+    parts = ([getattr(tree, f.name) for tree in trees] for f in fields(first))
+    return kind(*(_map(of_tensors, of_attention, part) for part in parts))
 
-    def add(tensors: Sequence[Tensor]) -> Tensor:
-        nonlocal total
-        total += tensors[0].numel() * tensors[0].element_size()
-        return tensors[0]
 
-    _map(add, [state])
-    return total
+def _pad_left(x_RHSP: Tensor, length: int) -> Tensor:
+    return F.pad(x_RHSP, (0, 0, length - x_RHSP.shape[2], 0))

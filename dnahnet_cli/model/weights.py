@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import struct
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +76,10 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = ModelConfig.from_json(_header_metadata(file.path).get("config", ""))
+    try:
+        config = ModelConfig.from_json(_header_metadata(file.path).get("config", ""))
+    except ModelError as error:
+        raise ModelError(f"{file.path}: {error}") from error
     with torch.device("meta"):
         model = HNet(config)
     try:
@@ -83,9 +87,8 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
         tensors = {name: tensor.float() for name, tensor in tensors.items()}
         model.load_state_dict(tensors, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise ModelError(
-            f"{file.path}: weights do not fit their configuration: {str(error).splitlines()[0]}"
-        ) from error
+        reason = textwrap.shorten(str(error), 300)
+        raise ModelError(f"{file.path}: weights do not fit their configuration: {reason}") from error
     set_compute_dtype(model, dtype)
     for module in model.modules():
         if isinstance(module, Linear):  # once, instead of at every call
@@ -115,9 +118,9 @@ def _header_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             if size > MAX_HEADER_BYTES:
-                raise ModelError(f"{path}: header of {size} bytes; not a safetensors file")
+                raise ModelError(f"header of {size} bytes; not a safetensors file")
             header = json.loads(file.read(size))
-    except (struct.error, ValueError, OSError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file") from error
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
-    return dict(metadata)
+    except (struct.error, ValueError, RecursionError, OSError) as error:
+        raise ModelError("not a readable safetensors file") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else {}

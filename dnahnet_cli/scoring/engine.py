@@ -11,6 +11,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -263,7 +264,7 @@ class _Pool:
 
     def __init__(self, engine: Engine, progress: Callable[[int], None]) -> None:
         self.engine, self.progress = engine, progress
-        self.waiting: list[tuple[_Branch, StageState]] = []
+        self.waiting: list[tuple[_Branch, StageState, int]] = []
 
     def add(self, branch: _Branch, log_probs_4: Floats, states: StageState, row: int) -> None:
         """Queue a branch. Its first base is predicted from what precedes the edit, so the scan has that already."""
@@ -271,7 +272,7 @@ class _Pool:
         if len(branch.codes) == 1:
             self.progress(1)
             return
-        self.waiting.append((branch, take(states, torch.tensor([row], device=self.engine.device))))
+        self.waiting.append((branch, states, row))
         if len(self.waiting) >= self.engine.options.batch_branches:
             self.flush()
 
@@ -279,8 +280,8 @@ class _Pool:
         """Run what is waiting: each branch reads its bases but the last and predicts those after the first."""
         if not self.waiting:
             return
-        branches = [branch for branch, _ in self.waiting]
-        state = stack([state for _, state in self.waiting])
+        branches = [branch for branch, _, _ in self.waiting]
+        state = self._states()
         self.waiting = []
         length_B = torch.tensor([len(branch.codes) - 1 for branch in branches], device=self.engine.device)
         token_BL = np.full((len(branches), int(length_B.max())), N_CODE, dtype=np.int64)
@@ -296,6 +297,15 @@ class _Pool:
         for row, branch in enumerate(branches):
             branch.alt_logp += _sum_of(log_probs[row, : len(branch.codes) - 1], branch.codes[1:])
         self.progress(len(branches))
+
+    def _states(self) -> StageState:
+        """Return the states that the waiting branches start from, as one batch."""
+        groups = []
+        for _, group in groupby(self.waiting, key=lambda item: id(item[1])):
+            items = list(group)
+            rows = torch.tensor([row for _, _, row in items], device=self.engine.device)
+            groups.append(take(items[0][1], rows))
+        return stack(groups)
 
 
 def _log_probs(logits_BL4: Tensor) -> Floats:

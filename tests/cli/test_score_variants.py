@@ -134,7 +134,7 @@ def test_every_way_in_and_out_gives_the_same_rows(run: Run, genome: Path, tmp_pa
     if how == "parquet":
         table = pq.read_table(tmp_path / "out.parquet")
         assert table.column("llr").to_pylist() == pytest.approx([float(row["llr"]) for row in expected], rel=1e-5)
-        assert table.schema.metadata[b"dnahnet.dnahnet_model"] == b"tiny"
+        assert table.schema.metadata[b"dnahnet.model"] == b"tiny"
     else:
         assert data_rows(result.stdout) == expected
 

@@ -26,8 +26,8 @@ ROWS = [
     {"chrom": "h", "llr": 3},
 ]
 LINES = [
-    "##version=0.1.0",
-    "##command=a b",
+    "##dnahnet_version=0.1.0",
+    "##dnahnet_command=a b",
     "chrom\tpos\tllr\tcircular",
     "c#1\t1\t-1.23457\ttrue",
     "a b c\t1099511627776\t0.5\tfalse",
