@@ -1,8 +1,8 @@
 """Bits per base of held-out species: what a model learned of DNA in general.
 
-All contigs of the genomes in the manifest's `val` split are scored on the forward strand, every base but N counting
-once; the last row is the mean over species. The Markov model is fitted to both strands of the `train` split; the network
-scans as every command does. With --every K only each K-th tile of 4,096 bases counts, the same bases for all models.
+The genomes of the manifest's `val` split are scored on the forward strand of all contigs, every base but N once; the
+last row is the mean over species. The Markov model is fitted to both strands of the `train` split; the network scans
+as every command does. With --every K only each K-th tile of 4,096 bases counts, the same bases for all models.
 
     python benchmarks/heldout.py MANIFEST [--model NAME] [--every 10] [--order 9] [--json OUT]
 """

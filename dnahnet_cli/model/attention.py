@@ -55,6 +55,8 @@ class Attention(nn.Module):
             k, v = torch.cat([old_k.to(k.dtype), k], dim=2), torch.cat([old_v.to(v.dtype), v], dim=2)
         if kept == 0 and (self.window is None or self.window >= length):
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        elif self.window is not None and self.window < length:
+            y = self._in_blocks(q, k, v, seen_B, self.window)
         else:
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask(position_BL, seen_B, kept))
         y_BLD = self.out_proj(y.transpose(1, 2).flatten(2))
@@ -70,6 +72,28 @@ class Attention(nn.Module):
         if self.window is not None:
             allowed &= distance_BLS < self.window
         return allowed.unsqueeze(1)
+
+    def _in_blocks(self, q: Tensor, k: Tensor, v: Tensor, seen_B: Tensor, window: int) -> Tensor:
+        """Attend within a window shorter than the sequence: blocks of `window` queries see two blocks of keys."""
+        batch, _, length, _ = q.shape
+        num_blocks = -(-length // window)
+        end = num_blocks * window - length
+        before = window + length - k.shape[2]  # at most window - 1 kept keys, padded to a whole block
+        q_BNHWP = F.pad(q, (0, 0, 0, end)).unflatten(2, (num_blocks, window)).transpose(1, 2)
+        k_BNHVP, v_BNHVP = (
+            F.pad(x, (0, 0, before, end)).unfold(2, 2 * window, window).permute(0, 2, 1, 4, 3) for x in (k, v)
+        )
+        own = torch.arange(window, device=q.device).unsqueeze(1)
+        other = torch.arange(-window, window, device=q.device)
+        distance = own - other
+        block_starts = torch.arange(num_blocks, device=q.device) * window
+        exists_BNV = seen_B.view(-1, 1, 1) + block_starts.view(1, -1, 1) + other >= 0
+        allowed = ((distance >= 0) & (distance < window)) & exists_BNV.view(batch, num_blocks, 1, 1, 2 * window)
+        y_BNHWP = F.scaled_dot_product_attention(
+            q_BNHWP.flatten(0, 1), k_BNHVP.flatten(0, 1), v_BNHVP.flatten(0, 1), attn_mask=allowed.flatten(0, 1)
+        )
+        y_BHLP: Tensor = y_BNHWP.unflatten(0, (batch, num_blocks)).transpose(1, 2).flatten(2, 3)[:, :, :length]
+        return y_BHLP
 
     def _seen(self, state: AttentionState) -> tuple[Tensor, Tensor]:
         """Return the keys and values that end right before each state's position, (B, H, S, P), as many as matter."""

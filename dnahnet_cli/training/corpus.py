@@ -63,12 +63,18 @@ def _twobit_contigs(path: Path) -> Iterable[Codes]:
 
 def read_manifest(path: Path, split: str) -> list[Genome]:
     """Read the genomes that a manifest (TSV with columns name, genus, split, file) lists under `split`."""
-    rows = [line.rstrip("\n").split("\t") for line in path.read_text().splitlines() if line]
-    header = rows[0]
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable manifest") from error
+    header, *rows = [line.split("\t") for line in lines if line] or [[""]]
     missing = {"name", "genus", "split", "file"} - set(header)
     if missing:
         raise InputError(f"{path}: the manifest lacks the columns {', '.join(sorted(missing))}")
-    records = [dict(zip(header, row, strict=True)) for row in rows[1:]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise InputError(f"{path}: row {number} has {len(row)} columns, its header {len(header)}")
+    records = [dict(zip(header, row, strict=True)) for row in rows]
     genomes = [read_genome(path.parent / r["file"], r["name"], r["genus"]) for r in records if r["split"] == split]
     if not genomes:
         raise InputError(f"{path}: no genome in split {split!r}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -64,8 +64,10 @@ def parameter_groups(model: HNet, config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def losses(output: Output, targets: Tensor, ratios: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy over ACGT targets (natural log) and the sum of the stages' ratio losses."""
-    cross_entropy = F.cross_entropy(output.logits_BL4.flatten(0, 1), targets.flatten(), ignore_index=NUM_BASES)
+    """Return the mean cross-entropy over ACGT targets (natural log; 0 without any) and the sum of the ratio losses."""
+    cross_entropy = F.cross_entropy(
+        output.logits_BL4.flatten(0, 1), targets.flatten(), ignore_index=NUM_BASES, reduction="sum"
+    ) / (targets != NUM_BASES).sum().clamp(min=1)
     ratio = torch.stack([ratio_loss(t, n) for t, n in zip(output.traces, ratios, strict=True)]).sum()
     return cross_entropy, ratio
 
@@ -120,7 +122,8 @@ class Trainer:
         the decay, to train on from), `log.jsonl` (one object per report).
         """
         began = last_report = last_save = time.monotonic()
-        stable_saved = False
+        # A run that is resumed within the decay has its stable checkpoint, and must not replace it by a decayed one.
+        stable_saved = self.config.schedule.decaying(self.minutes_before / self.config.minutes)
         sums = torch.zeros(2)
         steps_since = 0
         while True:
@@ -169,7 +172,7 @@ class Trainer:
         return output, torch.stack([cross_entropy, ratio]).detach().cpu()
 
     def _report(self, output: Output, means: Tensor, speed: float, spent: float) -> None:
-        rates = [[round(float(x), 3) for x in boundary_rates(trace)] for trace in output.traces]
+        rates = [[round(float(x.detach()), 3) for x in boundary_rates(trace)] for trace in output.traces]
         self._write(
             {
                 "step": self.step,
@@ -205,16 +208,23 @@ class Trainer:
         temporary.replace(self.folder / f"{name}.safetensors")
 
     def resume(self, path: Path) -> None:
-        """Continue from what `save` wrote. Raises InputError when the model is another one."""
-        with safe_open(path, "pt", device=self.device) as file:
-            metadata = file.metadata()
-            if ModelConfig.from_json(metadata["config"]) != self.model.config:
-                raise InputError(f"{path}: a checkpoint of another model configuration")
-            progress = json.loads(metadata["progress"])
-            for n, p in self.model.named_parameters():
-                with torch.no_grad():
-                    p.copy_(file.get_tensor(f"model.{n}"))
-                names = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{n}" in file.keys()]  # noqa: SIM118
-                self.optimizer.state[p] = {key: file.get_tensor(f"{key}.{n}") for key in names}
+        """Continue from what `save` wrote. Raises InputError for another model's checkpoint, or no checkpoint."""
+        try:
+            with safe_open(path, "pt", device=self.device) as file:
+                self._restore(path, file)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: not a readable checkpoint of a training run") from error
+
+    def _restore(self, path: Path, file: Any) -> None:
+        metadata = file.metadata() or {}
+        progress = json.loads(metadata["progress"])
+        if ModelConfig.from_json(metadata["config"]) != self.model.config:
+            raise InputError(f"{path}: a checkpoint of another model configuration")
+        available = set(file.keys())
+        for n, p in self.model.named_parameters():
+            with torch.no_grad():
+                p.copy_(file.get_tensor(f"model.{n}"))
+            names = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{n}" in available]
+            self.optimizer.state[p] = {key: file.get_tensor(f"{key}.{n}") for key in names}
         self.step, self.bases_seen = progress["step"], progress["bases_seen"]
         self.minutes_before = progress["minutes"]

@@ -23,9 +23,9 @@ def causal_conv_silu(
         tail_BWC = x_BLC.new_zeros(batch, taps - 1, channels)
     padded = torch.cat([tail_BWC.to(x_BLC.dtype), x_BLC], dim=1)
     weight_WC = weight_CW.t().to(x_BLC.dtype).contiguous()
-    y_BLC = bias_C.to(x_BLC.dtype) + padded[:, :length] * weight_WC[0]
-    for tap in range(1, taps):
-        y_BLC = y_BLC + padded[:, tap : tap + length] * weight_WC[tap]
+    y_BLC = bias_C.to(x_BLC.dtype)
+    for tap in range(taps):
+        y_BLC = torch.addcmul(y_BLC, padded[:, tap : tap + length], weight_WC[tap])
     steps = torch.arange(taps - 1, device=x_BLC.device)
     tails = padded[capture.rows.unsqueeze(1), capture.positions.unsqueeze(1) + steps]
     return F.silu(y_BLC), tails
