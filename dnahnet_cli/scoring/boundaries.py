@@ -17,7 +17,7 @@ from dnahnet_cli.genome import Interval, Strand
 from dnahnet_cli.scoring.engine import Engine, TileScan
 from dnahnet_cli.scoring.reading import Reading
 
-TILES_AT_ONCE = 8
+TILES_AT_ONCE = 2
 
 Positions = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
