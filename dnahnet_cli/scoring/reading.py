@@ -14,7 +14,7 @@ import numpy as np
 
 from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand, reverse_complement
 
-_WORD = 27  # letters of an alphabet of five that fit into 63 bits
+_WORD = 6  # letters compared at once: enough to leave few candidates, few enough to be quick over a chromosome
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Reading:
 def canonical_origin(codes: Codes) -> int:
     """Return where the alphabetically smallest rotation of a circular sequence starts.
 
-    Candidates are compared in words of 27 letters; only those that tie go on to the next word.
+    Candidates are compared word by word; only those that tie go on to the next word.
     """
     length = len(codes)
     if length < 2:

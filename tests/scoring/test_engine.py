@@ -12,7 +12,7 @@ from dnahnet_cli.genome import Codes, Edit, Strand, encode, reverse_complement
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.scoring.engine import Engine, EngineOptions, StrandScore
-from dnahnet_cli.scoring.reading import Reading, TileGrid
+from dnahnet_cli.scoring.reading import Reading, TileGrid, canonical_origin
 from tests.conftest import MemoryGenome, lively_model, random_codes
 
 GRID = TileGrid(tile=200, context=100, max_scored=90)
@@ -168,3 +168,24 @@ def test_scan_equals_one_run_per_tile(name: str) -> None:
         assert scan.mask_SL.shape == (2, end - start)
         assert not np.any(scan.mask_SL[1] & ~scan.mask_SL[0])
         assert np.array_equal(np.isnan(scan.probability_SL[1]), ~scan.mask_SL[0])
+
+
+def test_threads_do_not_change_a_score() -> None:
+    edits = all_snvs("chr", 380, 400)
+    before = torch.get_num_threads()
+    try:
+        values = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            values.append(llrs(Engine(MODEL, GENOME, OPTIONS).score(edits)))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(values[0], values[1], atol=2e-5)
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 4]), min_size=1, max_size=60), st.integers(0, 60))
+def test_canonical_origin_is_the_smallest_rotation(letters: list[int], turn: int) -> None:
+    codes = np.roll(np.array(letters, dtype=np.uint8), turn)
+    origin = canonical_origin(codes)
+    rotations = [np.roll(codes, -start).tobytes() for start in range(len(codes))]
+    assert rotations[origin] == min(rotations)
