@@ -1,25 +1,23 @@
 """Where in a codon does the model cut? The rate of each stage's boundaries by codon position and outside genes.
 
-    python benchmarks/codon_rhythm.py GENOME GENES [--model NAME] [--json OUT]
+    dnahnet boundaries GENOME | python benchmarks/codon_rhythm.py GENOME GENES [--json OUT]
 
 Boundaries are counted on the strand that a gene is read from, as the network reads in one direction only. Bases that
-several genes cover in different frames are left out; `intergenic` is what no gene covers on either strand.
+several genes cover are left out; `intergenic` is what no gene covers on either strand.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from dnahnet_cli.genome import Gene, Strand
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import read_genes
-from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model
-from dnahnet_cli.scoring.engine import Engine
 
 INTERGENIC, MIXED = 3, 4
 CLASSES = ("position 1", "position 2", "position 3", "intergenic")
@@ -43,42 +41,47 @@ def codon_classes(genes: list[Gene], contig: str, length: int, strand: Strand) -
     return classes
 
 
-def boundary_rates(engine: Engine, genes: list[Gene]) -> np.ndarray:
-    """Return the fraction of bases that open a chunk, by stage and class, over all contigs and both strands."""
-    stages = engine.model.config.num_stages
-    cuts, bases = np.zeros((stages, len(CLASSES))), np.zeros(len(CLASSES))
-    for contig, length in engine.genome.lengths.items():
-        for strand in engine.strands:
-            classes = codon_classes(genes, contig, length, strand)
-            reading = engine.reading(contig, strand)
-            for scan in engine.scan(reading, range(reading.num_tiles)):
-                own = classes[reading.to_forward(scan.start + np.arange(len(scan.log_probs_L4)))]
-                for index in range(len(CLASSES)):
-                    here = own == index
-                    bases[index] += here.sum()
-                    cuts[:, index] += scan.mask_SL[:, here].sum(axis=1)
-    return cuts / bases
+def read_cuts(
+    lines: list[str], lengths: dict[str, int]
+) -> tuple[dict[str, str], dict[tuple[str, str, str], np.ndarray]]:
+    """Return the provenance lines of a BED of chunks, and by (stage, contig, strand) which bases open a chunk."""
+    provenance: dict[str, str] = {}
+    cuts: dict[tuple[str, str, str], np.ndarray] = {}
+    for line in lines:
+        if line.startswith("##"):
+            key, _, value = line[2:].rstrip("\n").partition("=")
+            provenance[key] = value
+            continue
+        contig, start, end, stage, _, strand = line.split()
+        own = cuts.setdefault((stage, contig, strand), np.zeros(lengths[contig], dtype=np.bool_))
+        own[int(start) if strand == "+" else int(end) - 1] = True
+    return provenance, cuts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("genome", type=Path)
     parser.add_argument("genes")
-    parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    file = find_model(arguments.model)
-    annotation = read_genes(arguments.genes)
     with Fasta(arguments.genome) as fasta:
-        circular = (fasta.circular | annotation.circular) & fasta.lengths.keys()
-        rates = boundary_rates(Engine(load_model(file), fasta, circular=circular), annotation.genes)
+        lengths = fasta.lengths
+    genes = read_genes(arguments.genes).genes
+    provenance, cuts = read_cuts(list(sys.stdin), lengths)
+    rates = {}
+    for stage in sorted({stage for stage, _, _ in cuts}):
+        found, bases = np.zeros(len(CLASSES)), np.zeros(len(CLASSES))
+        for (own_stage, contig, strand), opens in cuts.items():
+            if own_stage == stage:
+                classes = codon_classes(genes, contig, lengths[contig], Strand(strand))
+                found += [np.count_nonzero(opens & (classes == index)) for index in range(len(CLASSES))]
+                bases += [np.count_nonzero(classes == index) for index in range(len(CLASSES))]
+        rates[stage] = (found / bases).tolist()
     print(f"| stage | {' | '.join(CLASSES)} |\n| --- | {' | '.join('---:' for _ in CLASSES)} |")
-    for stage, row in enumerate(rates, 1):
+    for stage, row in rates.items():
         print(f"| {stage} | {' | '.join(f'{100 * rate:.1f} %' for rate in row)} |")
     if arguments.json:
-        result = {"model": file.name, "sha256": file.sha256, "classes": CLASSES, "rates": rates.tolist()}
+        result = {"boundaries": provenance, "classes": CLASSES, "rates": rates}
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -69,9 +69,7 @@ def main() -> None:
         reference.append(log_probs(network, window))
         change.append((log_probs(network, edited) - reference[-1])[MIDDLE : MIDDLE + FAR + 1])
     bits = -np.array(reference) / np.log(2)
-    context = {
-        f"{low}-{high}": float(bits[:, low:high].mean()) for low, high in itertools.pairwise(CONTEXTS)
-    }
+    context = {f"{low}-{high}": float(bits[:, low:high].mean()) for low, high in itertools.pairwise(CONTEXTS)}
     changes = np.array(change)
     total = np.abs(changes[:, 1:]).sum()
     final = changes.sum(axis=1)
