@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -85,4 +86,6 @@ for _name, _command in (
 
 def run() -> None:
     """Run the command line; the console script's entry."""
+    # A batch system's SIGTERM unwinds like any error, so that temporary files go.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     app()

@@ -7,7 +7,6 @@ Everything before an edit is computed once for all alleles, which is exact becau
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -84,15 +83,11 @@ class _Branch:
 
     local: LocalEdit
     codes: Codes
-    ref_logp: float = math.nan
-    alt_logp: float = math.nan
+    ref_logp: float = float("nan")
+    alt_logp: float = float("nan")
 
     @property
     def score(self) -> StrandScore:
-        if not math.isfinite(self.ref_logp + self.alt_logp):
-            raise NumericalError(
-                "the network produced a value that is not a number; please report the input and weights"
-            )
         return StrandScore(self.ref_logp, self.alt_logp, len(self.codes))
 
 
@@ -309,7 +304,10 @@ class _Pool:
 
 
 def _log_probs(logits_BL4: Tensor) -> Floats:
+    """Return log-probabilities. Raises NumericalError rather than pass on what is not a number."""
     result: Floats = logits_BL4.float().log_softmax(-1).cpu().numpy()
+    if not np.isfinite(result).all():
+        raise NumericalError("the network produced a value that is not a number; please report input and weights")
     return result
 
 

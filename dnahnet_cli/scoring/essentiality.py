@@ -1,6 +1,6 @@
 """Gene essentiality: how much less likely the sequence becomes when stop codons knock a gene out.
 
-Protocol `single` overwrites 15 bases, 12 bases after the start codon, with stop codons in all frames. Protocol `multi`
+Protocol `single` overwrites 15 bases, 12 bases after the start codon, with five stop codons in frame. Protocol `multi`
 inserts the same 15 bases every 12 bases along the whole coding sequence. The two are not comparable.
 """
 
