@@ -29,10 +29,10 @@ demo: $(INSTALLED)
 	$(BIN)/dnahnet boundaries demo/lambda.fa > demo-out/chunks.bed
 	@echo
 	@echo "demo-out/variants.tsv: how likely the model finds each variant (llr < 0: less likely than the reference)"
-	@$(SHOW) want='pos ref alt status llr phred' demo-out/variants.tsv
+	@$(SHOW) want='pos ref alt status llr num_changes' demo-out/variants.tsv
 	@echo
 	@echo "demo-out/essentiality.tsv: how badly the model takes the loss of each gene"
-	@$(SHOW) want='gene locus_tag start end strand score rank' demo-out/essentiality.tsv
+	@$(SHOW) want='start end strand length_bp score rank locus_tag' demo-out/essentiality.tsv
 	@echo
 	@echo "demo-out/chunks.bed: where the model cuts the sequence"
 	@grep -v '^#' demo-out/chunks.bed | head -n 5 | sed 's/^/  /'

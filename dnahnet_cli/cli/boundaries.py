@@ -65,7 +65,7 @@ def boundaries(
     from dnahnet_cli.scoring.boundaries import chunks_of
 
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
-    request = Request(genome, model, device, dtype, threads, "auto", context, 0, strand, circular, tmpdir)
+    request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
     with Session(request, reporter) as session:
         scopes = session.regions(region, regions_file)
         if scopes is None:

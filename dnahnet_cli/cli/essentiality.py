@@ -21,7 +21,7 @@ def essentiality(
     genes: Annotated[
         str | None,
         typer.Argument(
-            metavar="[GENES]",
+            metavar="GENES",
             help="GFF3, GTF or BED; - is standard input. Without it, genes are called with pyrodigal.",
             show_default=False,
         ),
@@ -74,7 +74,7 @@ def essentiality(
 
       dnahnet essentiality genome.fa annotation.gff -o genes.tsv
 
-      dnahnet essentiality assembly.fa | sort -t$'\\t' -gk11 | head
+      dnahnet essentiality assembly.fa | awk -F'\\t' '$11 <= 10'
 
       dnahnet essentiality genome.fa annotation.gff.gz --protocol multi -o genes.parquet
     """
@@ -115,7 +115,16 @@ def essentiality(
             gene = next(row.gene for row in rows if row.status is status)
             reasons[status.value] = f"{EXPLANATION[status]} (first: {gene.name} on {gene.contig})"
     by_status = {status.value: counts[status] for status in GeneStatus}
-    close(reporter, "essentiality", by_status, reasons, provenance, json_summary=json_summary, strict=strict)
+    close(
+        reporter,
+        "essentiality",
+        by_status,
+        reasons,
+        provenance,
+        json_summary=json_summary,
+        strict=strict,
+        skipped=annotation.skipped,
+    )
 
 
 def _columns() -> list[Any]:

@@ -149,7 +149,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         metavar="auto|N",
-        help="Edits computed together; trades memory for speed, never changes a score.",
+        help="Edits computed together; trades memory for speed, and changes no score beyond rounding.",
         rich_help_panel=COMPUTE,
     ),
 ]

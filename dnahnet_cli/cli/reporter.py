@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnahnet_cli.errors import StrictError
@@ -102,10 +103,12 @@ def close(
     *,
     json_summary: str | None,
     strict: bool,
+    skipped: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Say how many rows were scored and why others were not; write the JSON summary. Raises StrictError.
 
-    `counts` is by status, `reasons` explains each status other than `ok`, with its first example.
+    `counts` is by status, `reasons` explains each status other than `ok`, with its first example. `skipped` names
+    what of the input made no row, and why.
     """
     reporter.stop()
     total, scored = sum(counts.values()), counts.get("ok", 0)
@@ -113,6 +116,9 @@ def close(
     reporter.note(f"{scored:,} of {total:,} rows scored in {seconds:.1f} s, peak memory {memory:,} MiB")
     for status, reason in reasons.items():
         reporter.note(f"  {counts[status]:,} {status}: {reason}")
+    for reason, count in Counter(reason for _, reason in skipped).most_common():
+        first = next(name for name, own in skipped if own == reason)
+        reporter.note(f"  {count:,} left out: {reason} (first: {first})")
     write_summary(
         json_summary,
         {
@@ -120,6 +126,7 @@ def close(
             "rows": total,
             "scored": scored,
             "status": dict(counts),
+            "left_out": len(skipped),
             "seconds": round(seconds, 3),
             "peak_memory_mib": memory,
             "provenance": dict(provenance),

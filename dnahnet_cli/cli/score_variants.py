@@ -63,14 +63,14 @@ def score_variants(
     """Score variants: one row per ALT, in input order, none lost.
 
     [bold]llr[/bold] = log p(alt) - log p(ref), natural log, over the same bases of both, mean of both strands.
-    Negative: the model finds the variant less likely than the reference. A row that cannot be scored says why in
-    [bold]status[/bold] and has empty numbers.
+    Negative: the model finds the variant less likely than the reference. A row that cannot be scored has empty numbers
+    and says why in [bold]status[/bold].
 
     Examples:
 
       dnahnet score-variants genome.fa calls.vcf.gz -o scores.tsv
 
-      bcftools view -f PASS calls.bcf | dnahnet score-variants genome.fa - | sort -t$'\\t' -gk8 | head
+      bcftools view -f PASS calls.bcf | dnahnet score-variants genome.fa - | awk '$8 < -3 && $7 == "ok"'
 
       dnahnet score-variants genome.fa calls.vcf -r chr1:1-50000 -o scores.parquet
     """

@@ -37,7 +37,7 @@ class Request:
     threads: int | None
     batch_size: str
     context: int
-    suffix: int
+    suffix: int | None  # None where nothing is compared
     strand: StrandChoice
     circular: str
     tmpdir: str | None
@@ -48,6 +48,7 @@ class Session:
 
     def __init__(self, request: Request, reporter: Reporter) -> None:
         self.request, self.reporter = request, reporter
+        self.dtype_name: str = request.dtype
         self._stack = ExitStack()
 
     def __enter__(self) -> Session:
@@ -77,13 +78,14 @@ class Session:
         torch.set_num_threads(self.request.threads or _physical_cores())
         device = resolve_device(self.request.device)
         dtype = resolve_dtype(self.request.dtype, device)
+        self.dtype_name = str(dtype).removeprefix("torch.")
         model = load_model(self.model_file, device, dtype)
         circular = self._circular(also_circular)
         self.reporter.detail(
-            f"model {self.model_file.name} ({model.num_parameters():,} parameters), {device}, {str(dtype)[6:]}, "
+            f"model {self.model_file.name} ({model.num_parameters():,} parameters), {device}, {self.dtype_name}, "
             f"{torch.get_num_threads()} threads; circular: {', '.join(sorted(circular)) or 'none'}"
         )
-        options = EngineOptions(TileGrid(context=self.request.context), self.request.suffix)
+        options = EngineOptions(TileGrid(context=self.request.context), self.request.suffix or 0)
         if self.request.batch_size != "auto":
             options = EngineOptions(options.grid, options.suffix, batch_branches=_positive(self.request.batch_size))
         return Engine(model, self.fasta, options, circular, _strands(self.request.strand))
@@ -105,7 +107,10 @@ class Session:
             "context": str(self.request.context),
             "suffix": str(self.request.suffix),
             "strand": self.request.strand,
+            "dtype": self.dtype_name,
         }
+        if self.request.suffix is None:
+            del always["suffix"]
         if not with_paths:
             return always
         command = shlex.join(["dnahnet", *sys.argv[1:]])

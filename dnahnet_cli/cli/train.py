@@ -80,16 +80,21 @@ def train(
     from dnahnet_cli.model.config import PRESETS
     from dnahnet_cli.model.weights import save_weights
     from dnahnet_cli.training.card import make_card
-    from dnahnet_cli.training.corpus import read_manifest
+    from dnahnet_cli.training.corpus import check_held_out, read_manifest
     from dnahnet_cli.training.loop import TrainConfig, Trainer
 
     if preset not in PRESETS:
         raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
+    if minutes <= 0:
+        raise UsageError(f"--minutes {minutes:g}: a run needs time")
+    if save is not None and not (save.endswith(".safetensors") and Path(save).parent.is_dir()):
+        raise UsageError(f"--save {save}: expected a .safetensors file in a folder that exists")
     reporter = Reporter(quiet=quiet, progress=False)
     if threads is not None:
         torch.set_num_threads(threads)
     where = resolve_device(device)
     genomes, heldout = (read_manifest(Path(manifest), split) for split in ("train", "val"))
+    check_held_out(genomes, heldout)
     trainer = Trainer(
         PRESETS[preset],
         TrainConfig(minutes=minutes, seed=seed),

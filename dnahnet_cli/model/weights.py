@@ -107,6 +107,7 @@ def save_weights(model: HNet, path: Path, card: dict[str, Any]) -> None:
     }
     temporary = path.with_name(f".{path.name}.partial")
     save_file(tensors, temporary, {"config": model.config.to_json()})
+    temporary.chmod(0o644)  # safetensors makes private files; weights are there to be shared
     os.replace(temporary, path)
     card = {**card, "parameters": model.num_parameters(), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")

@@ -18,7 +18,7 @@ def make_card(trainer: Trainer, train: Sequence[Genome], heldout_bits: dict[str,
     names = sorted(genome.name for genome in train)
     return {
         "description": "dnaHNet, a hierarchical nucleotide language model with learned chunking (arXiv 2602.10603)",
-        "note": "trained by this project; not the weights or the figures of the paper's authors",
+        "note": "an independent implementation: not the weights or the figures of the paper's authors",
         "dnahnet_version": __version__,
         "config": json.loads(trainer.model.config.to_json()),
         "training": {

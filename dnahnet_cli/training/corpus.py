@@ -48,8 +48,10 @@ def read_genome(path: Path, name: str, genus: str) -> Genome:
 
 
 def _twobit_contigs(path: Path) -> Iterable[Codes]:
-    import py2bit
-
+    try:
+        import py2bit
+    except ImportError as error:
+        raise InputError(f"{path}: 2bit files need py2bit; install it with: pip install 'dnahnet[train]'") from error
     try:
         file = py2bit.open(str(path))
     except RuntimeError as error:
@@ -79,6 +81,14 @@ def read_manifest(path: Path, split: str) -> list[Genome]:
     if not genomes:
         raise InputError(f"{path}: no genome in split {split!r}")
     return genomes
+
+
+def check_held_out(train: Sequence[Genome], heldout: Sequence[Genome]) -> None:
+    """Raise InputError when a held-out genome's genus occurs in training: its figures would say nothing."""
+    seen = {genome.genus for genome in train}
+    for genome in heldout:
+        if genome.genus in seen:
+            raise InputError(f"{genome.name} is held out, but genus {genome.genus} is trained on; move one of them")
 
 
 class Sampler:

@@ -113,6 +113,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), lr=0.0, betas=(0.9, 0.95), fused=True)
         self.sampler = Sampler(train, config.seed)
         self.step, self.bases_seen, self.minutes_before = 0, 0, 0.0
+        for genome in heldout:  # too short a genome is better noticed now than at the first evaluation
+            heldout_windows(genome, config.heldout_windows, config.heldout_length)
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> dict[str, float]:
@@ -205,6 +207,7 @@ class Trainer:
         }
         temporary = self.folder / f".{name}.partial"
         save_file(tensors, temporary, metadata)
+        temporary.chmod(0o644)
         temporary.replace(self.folder / f"{name}.safetensors")
 
     def resume(self, path: Path) -> None:

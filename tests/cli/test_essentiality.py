@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,11 @@ def test_annotation_of_another_genome(run: Run, tmp_path: Path) -> None:
     result = run("essentiality", LAMBDA, "genes.gff", "-o", "out.tsv")
     assert result.returncode == 1 and "belong together" in result.stderr
     assert not (tmp_path / "out.tsv").exists()
+
+
+def test_coding_sequences_that_are_left_out_are_counted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "genes.gff").write_text(GFF + f"{CONTIG}\t.\tCDS\t5000\t5600\t.\t.\t0\tID=nostrand\n")
+    result = run("essentiality", LAMBDA, "genes.gff", "--json-summary", "s.json")
+    assert result.returncode == 0, result.stderr
+    assert "1 left out" in result.stderr and "nostrand" in result.stderr
+    assert json.loads((tmp_path / "s.json").read_text())["left_out"] == 1

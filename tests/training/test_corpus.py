@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Codes, decode, reverse_complement
 from dnahnet_cli.model.config import BOS
-from dnahnet_cli.training.corpus import Genome, Sampler, heldout_windows, read_manifest, to_batch
+from dnahnet_cli.training.corpus import Genome, Sampler, check_held_out, heldout_windows, read_manifest, to_batch
 from tests.conftest import random_codes
 
 N = 4
@@ -195,3 +195,10 @@ def test_unusable_manifests_are_explained(folder: Path, text: str, message: str)
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.tsv"):
         read_manifest(tmp_path / "none.tsv", "train")
+
+
+def test_a_genus_on_both_sides_of_the_split_is_refused() -> None:
+    one, other = Genome("a", "Same", (random_codes(10, 0),)), Genome("b", "Same", (random_codes(10, 1),))
+    with pytest.raises(InputError, match="Same"):
+        check_held_out([one], [other])
+    check_held_out([one], [Genome("c", "Other", other.contigs)])
