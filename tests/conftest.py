@@ -12,6 +12,9 @@ from dnahnet_cli.genome import Codes, encode
 from dnahnet_cli.model.config import PRESETS, ModelConfig
 from dnahnet_cli.model.hnet import HNet
 
+# Small networks gain nothing from threads, and threads that spin beside another process cost tenfold.
+torch.set_num_threads(1)
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

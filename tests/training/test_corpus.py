@@ -135,6 +135,12 @@ def test_a_heldout_genome_must_fill_a_window() -> None:
         heldout_windows(BIG, 4, 30_001)
 
 
+def test_a_genus_is_either_trained_on_or_held_out() -> None:
+    check_held_out([BIG, SECOND_OF_BIG], [SMALL])
+    with pytest.raises(InputError, match=r"Big sp\. is held out, but genus Big is trained on"):
+        check_held_out([SMALL, BIG], [SECOND_OF_BIG])
+
+
 # --- manifests ---
 
 

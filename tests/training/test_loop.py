@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -200,9 +201,15 @@ def test_a_step_on_nothing_but_n_leaves_the_network_sane(tmp_path: Path) -> None
 
 def test_runs_depend_on_their_seed_alone(tmp_path: Path) -> None:
     one, same = trainer(tmp_path), trainer(tmp_path)
-    other = trainer(tmp_path, TrainConfig(seed=2))
+    other = trainer(tmp_path, replace(CONFIG, seed=2))
     assert make_steps(one, 2) == make_steps(same, 2) != make_steps(other, 2)
     assert_same_parameters(one, same)
+
+
+def test_a_heldout_genome_too_short_is_refused_before_training(tmp_path: Path) -> None:
+    short = Genome("short", "Short", (random_codes(99, 1),))
+    with pytest.raises(InputError, match="short: its longest contig has 99 bases, fewer than 100"):
+        Trainer(TINY, CONFIG, [MOTIF], [RANDOM, short], tmp_path / "run", log=lambda line: None)
 
 
 # --- checkpoints ---
@@ -352,7 +359,7 @@ def test_the_log_tells_how_the_run_goes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
-    config = TrainConfig(**{**vars(CONFIG), "minutes": 1.5, "checkpoint_minutes": 60.0})
+    config = replace(CONFIG, minutes=1.5, checkpoint_minutes=60.0)
     run = trainer(tmp_path, config)
     values: list[float] = []
     update = run._update
@@ -396,7 +403,7 @@ def test_an_interrupted_run_goes_on_and_then_is_finished(tmp_path: Path) -> None
 @pytest.mark.usefixtures("clock")
 def test_resuming_within_the_decay_keeps_the_stable_checkpoint(tmp_path: Path) -> None:
     """`stable` is what a longer run starts from: it must not be replaced by a half-decayed one."""
-    config = TrainConfig(**{**vars(CONFIG), "checkpoint_minutes": 0.05})
+    config = replace(CONFIG, checkpoint_minutes=0.05)
     run = trainer(tmp_path, config)
     watch(run, stop=lambda seen: sum(update.length == 128 for update in seen) == 3)
     with pytest.raises(KeyboardInterrupt):
@@ -414,7 +421,7 @@ def test_resuming_within_the_decay_keeps_the_stable_checkpoint(tmp_path: Path) -
 @pytest.mark.usefixtures("clock")
 def test_a_longer_run_starts_from_the_stable_checkpoint(tmp_path: Path) -> None:
     trainer(tmp_path / "short").run()
-    longer = trainer(tmp_path / "long", TrainConfig(**{**vars(CONFIG), "minutes": 2}))
+    longer = trainer(tmp_path / "long", replace(CONFIG, minutes=2))
     longer.resume(tmp_path / "short" / "stable.safetensors")
     seen = watch(longer)
     longer.run()
