@@ -164,4 +164,4 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say what is used
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar or lines.", rich_help_panel=LOGGING)]
 
 DEFAULT_MODEL = "dnahnet-small"
-DEFAULT_CONTEXT = 2048
+DEFAULT_CONTEXT = 1024

@@ -26,7 +26,7 @@ class TileGrid:
     """
 
     tile: int = 4096
-    context: int = 2048
+    context: int = 1024
     max_scored: int = 2048
 
     def for_reading(self, length: int, circular: bool) -> TileGrid:
