@@ -141,7 +141,7 @@ def _from_features(features: Features, name: str, id_attr: str | None) -> Annota
         place = place_of[key]
         shorter = gene if gene.length <= genes[place].length else genes[place]
         genes[place] = genes[place] if shorter is gene else gene
-        skipped.append((shorter.locus_tag, f"another product of this gene is longer ({genes[place].length} bp)"))
+        skipped.append((shorter.locus_tag, "another product of this gene is longer"))
     return Annotation(genes, frozenset(features.circular), skipped)
 
 
