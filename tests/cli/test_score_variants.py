@@ -216,7 +216,13 @@ def test_interrupt_leaves_nothing_that_looks_finished(genome: Path, tmp_path: Pa
         "1",
     ]
     process = subprocess.Popen(
-        [*command, "--model", str(tiny_model)], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        [*command, "--model", str(tiny_model)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+        # A shell's background jobs ignore SIGINT, and their children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("*out.tsv*")) and time.monotonic() < deadline:
