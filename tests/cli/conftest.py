@@ -32,7 +32,7 @@ def run(tmp_path: Path, tiny_model: Path) -> Run:
         command = [sys.executable, "-m", "dnahnet_cli", *map(str, arguments)]
         if model:
             command += ["--model", str(tiny_model), "-t", "1"]
-        environment = {**os.environ, "DNAHNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
         return subprocess.run(
             command,
             input=stdin,
