@@ -8,6 +8,9 @@ import sys
 import pytest
 
 from dnahnet_cli import __version__
+from dnahnet_cli.cli import options
+from dnahnet_cli.model.weights import DEFAULT_MODEL
+from dnahnet_cli.scoring.reading import TileGrid
 from tests.cli.conftest import Run
 
 COMMANDS = ["score-variants", "essentiality", "boundaries", "train"]
@@ -53,3 +56,9 @@ def test_usage_errors_exit_with_2(run: Run, arguments: list[str], says: str) -> 
     assert result.returncode == 2
     assert result.stdout == ""
     assert says in result.stderr and "Traceback" not in result.stderr
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    """The options repeat two defaults so that --help need not import what holds them."""
+    assert options.DEFAULT_MODEL == DEFAULT_MODEL
+    assert TileGrid().context == options.DEFAULT_CONTEXT
