@@ -1,0 +1,106 @@
+"""The device in words and figures."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from dnahnet_cli.training import hardware
+from dnahnet_cli.training.hardware import describe_device, matmul_ceiling, parse_cpu_info, peak_memory
+
+XEON = """processor\t: 0
+model name\t: Intel(R) Xeon(R) Platinum 8480+
+flags\t\t: fpu avx avx2 avx512f avx512_bf16 amx_bf16 amx_tile
+
+processor\t: 1
+model name\t: another
+flags\t\t: fpu
+"""
+ARM = """processor\t: 0
+BogoMIPS\t: 2100.00
+Features\t: fp asimd sve i8mm bf16
+CPU part\t: 0xd40
+"""
+
+
+@pytest.fixture
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "CPU_SIZE", 192)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_ceiling_is_a_speed(small_products: None, dtype: torch.dtype) -> None:
+    began = time.monotonic()
+    speed = matmul_ceiling("cpu", dtype, seconds=0.05)
+    assert time.monotonic() - began >= 0.05
+    assert isinstance(speed, float)
+    assert 0 < speed < 1e18
+
+
+def test_ceiling_counts_two_operations_per_multiply_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    durations = iter([9.0, 1.0, 4.0, 2.0])  # the first is a warm-up; the median of the others is 2 seconds
+    monkeypatch.setattr(hardware, "_seconds_on_cpu", lambda a, b, product: next(durations))
+    assert matmul_ceiling("cpu", torch.float32, seconds=0) == 2 * hardware.CPU_SIZE**3 / 2
+
+
+def test_ceiling_leaves_the_random_state_alone(small_products: None) -> None:
+    before = torch.get_rng_state()
+    matmul_ceiling("cpu", torch.float32, seconds=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_cpu_is_described_in_one_line() -> None:
+    threads = torch.get_num_threads()
+    name, *rest = describe_device("cpu").split(", ")
+    assert name and "\n" not in name
+    assert rest[0].split()[1] in ("CPU", "CPUs") and int(rest[0].split()[0]) >= 1
+    assert rest[1] == (f"{threads} thread" if threads == 1 else f"{threads} threads")
+    assert set(rest[2:]) <= set(hardware.INSTRUCTIONS)
+
+
+def test_threads_are_those_in_use() -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert ", 3 threads" in describe_device("cpu")
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_cpu_info_of_linux() -> None:
+    assert parse_cpu_info(XEON) == (
+        "Intel(R) Xeon(R) Platinum 8480+",
+        ["avx2", "avx512f", "avx512_bf16", "amx_bf16"],
+    )
+    assert parse_cpu_info(ARM) == ("", ["sve", "bf16"])
+    assert parse_cpu_info("") == ("", [])
+
+
+def test_a_cpu_without_a_name_is_called_by_its_architecture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(hardware, "CPU_INFO", tmp_path / "absent")
+    monkeypatch.setattr("platform.processor", lambda: "")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert describe_device("cpu").startswith("aarch64, ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux says it in a file too")
+def test_peak_memory_is_in_bytes() -> None:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    by_kernel = 1024 * int(line.split()[1])
+    # Not less, but for counters that the kernel updates lazily. A process starts from its parent's peak, which may be
+    # more, though not more than the machine has.
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0.95 * by_kernel <= peak_memory("cpu") <= machine
+
+
+@pytest.mark.gpu
+def test_cuda_device() -> None:
+    assert matmul_ceiling("cuda", torch.bfloat16, seconds=0.1) > 0
+    assert describe_device("cuda").endswith(" GiB")
+    size = peak_memory("cuda")
+    taken = torch.empty(size + 2**20, dtype=torch.uint8, device="cuda")
+    assert peak_memory("cuda") >= taken.numel() > size
