@@ -12,6 +12,18 @@ from dnahnet_cli.model.state import AttentionState
 from dnahnet_cli.ops.capture import Capture
 
 ROTARY_BASE = 10_000.0
+BLOCK = 64  # queries that share their keys in windowed attention
+MAX_SCORES = 1 << 20  # per head, up to which the CPU computes all scores at once
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(P)) v over the `allowed` keys, broadcast to (..., L, S), by two plain products.
+
+    On CPU, for few scores and above all in bfloat16, several times as fast as torch's fused attention.
+    """
+    bias = torch.zeros(allowed.shape, dtype=q.dtype, device=q.device).masked_fill_(~allowed, -torch.inf)
+    scores = torch.matmul(q * q.shape[-1] ** -0.5, k.mT) + bias
+    return torch.matmul(scores.softmax(-1), v)
 
 
 def rotate(x_BHLP: Tensor, position_BL: Tensor) -> Tensor:
@@ -53,10 +65,12 @@ class Attention(nn.Module):
             old_k, old_v = self._seen(state)
             kept = old_k.shape[2]
             k, v = torch.cat([old_k.to(k.dtype), k], dim=2), torch.cat([old_v.to(v.dtype), v], dim=2)
-        if kept == 0 and (self.window is None or self.window >= length):
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        elif self.window is not None and self.window < length:
+        if self.window is not None and self.window < length:
             y = self._in_blocks(q, k, v, seen_B, self.window)
+        elif q.device.type == "cpu" and length * k.shape[2] <= MAX_SCORES:
+            y = attend(q, k, v, self._mask(position_BL, seen_B, kept))
+        elif kept == 0:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask(position_BL, seen_B, kept))
         y_BLD = self.out_proj(y.transpose(1, 2).flatten(2))
@@ -74,26 +88,27 @@ class Attention(nn.Module):
         return allowed.unsqueeze(1)
 
     def _in_blocks(self, q: Tensor, k: Tensor, v: Tensor, seen_B: Tensor, window: int) -> Tensor:
-        """Attend within a window shorter than the sequence: blocks of `window` queries see two blocks of keys."""
-        batch, _, length, _ = q.shape
-        num_blocks = -(-length // window)
-        end = num_blocks * window - length
-        before = window + length - k.shape[2]  # at most window - 1 kept keys, padded to a whole block
-        q_BNHWP = F.pad(q, (0, 0, 0, end)).unflatten(2, (num_blocks, window)).transpose(1, 2)
-        k_BNHVP, v_BNHVP = (
-            F.pad(x, (0, 0, before, end)).unfold(2, 2 * window, window).permute(0, 2, 1, 4, 3) for x in (k, v)
-        )
-        own = torch.arange(window, device=q.device).unsqueeze(1)
-        other = torch.arange(-window, window, device=q.device)
+        """Attend within a window shorter than the sequence: blocks of queries see their own and some blocks before."""
+        length = q.shape[2]
+        block = min(window, BLOCK)
+        num_blocks, num_before = -(-length // block), -(-(window - 1) // block)
+        reach = num_before * block
+        end = num_blocks * block - length
+        start = reach + length - k.shape[2]  # fewer keys are kept than `reach`: padded to whole blocks
+
+        def by_block(x_BHSP: Tensor) -> Tensor:
+            x_BHNQP = F.pad(x_BHSP, (0, 0, start, end)).unflatten(2, (num_blocks + num_before, block))
+            return torch.cat([x_BHNQP[:, :, i : i + num_blocks] for i in range(num_before + 1)], dim=3)
+
+        q_BHNQP = F.pad(q, (0, 0, 0, end)).unflatten(2, (num_blocks, block))
+        own = torch.arange(block, device=q.device).unsqueeze(1)
+        other = torch.arange(-reach, block, device=q.device)
         distance = own - other
-        block_starts = torch.arange(num_blocks, device=q.device) * window
+        block_starts = torch.arange(num_blocks, device=q.device) * block
         exists_BNV = seen_B.view(-1, 1, 1) + block_starts.view(1, -1, 1) + other >= 0
-        allowed = ((distance >= 0) & (distance < window)) & exists_BNV.view(batch, num_blocks, 1, 1, 2 * window)
-        y_BNHWP = F.scaled_dot_product_attention(
-            q_BNHWP.flatten(0, 1), k_BNHVP.flatten(0, 1), v_BNHVP.flatten(0, 1), attn_mask=allowed.flatten(0, 1)
-        )
-        y_BHLP: Tensor = y_BNHWP.unflatten(0, (batch, num_blocks)).transpose(1, 2).flatten(2, 3)[:, :, :length]
-        return y_BHLP
+        allowed = ((distance >= 0) & (distance < window)) & exists_BNV.unsqueeze(2)
+        y_BHNQP = attend(q_BHNQP, by_block(k), by_block(v), allowed.unsqueeze(1))
+        return y_BHNQP.flatten(2, 3)[:, :, :length]
 
     def _seen(self, state: AttentionState) -> tuple[Tensor, Tensor]:
         """Return the keys and values that end right before each state's position, (B, H, S, P), as many as matter."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import torch
 
-from dnahnet_cli.errors import ModelError
+from dnahnet_cli.errors import ModelError, OutputError
 from dnahnet_cli.model.config import ModelConfig
 from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.model.layers import Linear, set_compute_dtype
@@ -97,7 +97,11 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
 
 
 def save_weights(model: HNet, path: Path, card: dict[str, Any]) -> None:
-    """Write weights and card. Linear maps are kept in bfloat16, everything that routes or decays in float32."""
+    """Write weights and card. Linear maps are kept in bfloat16, everything that routes or decays in float32.
+
+    Raises OutputError, with what was there before unharmed.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Linear)}
@@ -105,12 +109,22 @@ def save_weights(model: HNet, path: Path, card: dict[str, Any]) -> None:
         name: parameter.detach().to("cpu", torch.bfloat16 if name in linear else torch.float32).contiguous()
         for name, parameter in model.named_parameters()
     }
-    temporary = path.with_name(f".{path.name}.partial")
-    save_file(tensors, temporary, {"config": model.config.to_json()})
-    temporary.chmod(0o644)  # safetensors makes private files; weights are there to be shared
-    os.replace(temporary, path)
-    card = {**card, "parameters": model.num_parameters(), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    temporary, card_path = path.with_name(f".{path.name}.partial"), path.with_suffix(".json")
+    card_temporary = card_path.with_name(f".{card_path.name}.partial")
+    try:
+        save_file(tensors, temporary, {"config": model.config.to_json()})
+        temporary.chmod(0o644)  # safetensors makes private files; weights are there to be shared
+        sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        card = {**card, "parameters": model.num_parameters(), "sha256": sha256}
+        card_temporary.write_text(json.dumps(card, indent=2) + "\n")
+        os.replace(temporary, path)  # weights and card change together, but for the moment between two renames
+        os.replace(card_temporary, card_path)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise OutputError(f"{path}: weights cannot be written: {reason}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+        card_temporary.unlink(missing_ok=True)
 
 
 def _header_metadata(path: Path) -> dict[str, str]:
