@@ -1,0 +1,74 @@
+"""Scores that need no model: what a figure has to beat before it says anything.
+
+Each is oriented as the score beside it: higher means fitter for a protein's substitutions. They take a mutant's
+substitutions as pairs of one-letter residues (wild type, mutant), `*` for a stop, and sum over them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+Residues: TypeAlias = Iterable[tuple[str, str]]
+
+_ORDER: Final = "ARNDCQEGHILKMFPSTWYV"
+# Half-bit log odds of blocks clustered at 62 % identity: Henikoff and Henikoff, PNAS 89:10915 (1992), figure 2; the
+# lower triangle, rows and columns in the order above.
+_TRIANGLE: Final = """
+ 4
+-1  5
+-2  0  6
+-2 -2  1  6
+ 0 -3 -3 -3  9
+-1  1  0  0 -3  5
+-1  0  0  2 -4  2  5
+ 0 -2  0 -1 -3 -2 -2  6
+-2  0  1 -1 -3  0  0 -2  8
+-1 -3 -3 -3 -1 -3 -3 -4 -3  4
+-1 -2 -3 -4 -1 -2 -3 -4 -3  2  4
+-1  2  0 -1 -3  1  1 -2 -1 -3 -2  5
+-1 -1 -2 -3 -1  0 -2 -3 -2  1  2 -1  5
+-2 -3 -3 -3 -2 -3 -3 -3 -1  0  0 -3  0  6
+-1 -2 -2 -1 -3 -1 -1 -2 -2 -3 -3 -1 -2 -4  7
+ 1 -1  1  0 -1  0  0  0 -1 -2 -2  0 -1 -2 -1  4
+ 0 -1  0 -1 -1 -1 -1 -2 -2 -1 -1 -1 -1 -2 -1  1  5
+-3 -3 -4 -4 -2 -2 -3 -2 -2 -3 -2 -3 -1  1 -4 -3 -2 11
+-2 -2 -2 -3 -2 -1 -2 -3  2 -1 -1 -2 -1  3 -3 -2 -2  2  7
+ 0 -3 -3 -3 -1 -2 -2 -3 -3  3  1 -2  1 -1 -2 -2  0 -3 -1  4
+"""
+# What NCBI's file of the matrix has for a stop against any residue, and against a stop.
+_STOP, _STOP_STOP = -4, 1
+
+
+def _matrix() -> dict[tuple[str, str], int]:
+    matrix = {("*", "*"): _STOP_STOP}
+    for one, line in zip(_ORDER, _TRIANGLE.split("\n")[1:-1], strict=True):
+        matrix[one, "*"] = matrix["*", one] = _STOP
+        for other, value in zip(_ORDER, line.split(), strict=False):
+            matrix[one, other] = matrix[other, one] = int(value)
+    return matrix
+
+
+BLOSUM62: Final[Mapping[tuple[str, str], int]] = _matrix()
+
+# Kyte and Doolittle, J. Mol. Biol. 157:105 (1982), table 2.
+HYDROPATHY: Final[Mapping[str, float]] = {
+    "I": 4.5, "V": 4.2, "L": 3.8, "F": 2.8, "C": 2.5, "M": 1.9, "A": 1.8, "G": -0.4, "T": -0.7, "S": -0.8,
+    "W": -0.9, "Y": -1.3, "P": -1.6, "H": -3.2, "E": -3.5, "Q": -3.5, "D": -3.5, "N": -3.5, "K": -3.9, "R": -4.5,
+}  # fmt: skip
+
+
+def fewer_changes(residues: Residues) -> float:
+    """Return minus the number of residues changed; the same for all single substitutions."""
+    return -float(sum(wild != mutant for wild, mutant in residues))
+
+
+def blosum62(residues: Residues) -> float:
+    """Return the summed BLOSUM62 values of the mutant residues against the wild type's, in half-bits."""
+    return float(sum(BLOSUM62[pair] for pair in residues))
+
+
+def hydropathy(residues: Residues) -> float:
+    """Return minus the summed absolute change of hydropathy, Kyte-Doolittle; NaN where a residue is a stop."""
+    return -sum(abs(HYDROPATHY.get(wild, math.nan) - HYDROPATHY.get(mutant, math.nan)) for wild, mutant in residues)

@@ -1,0 +1,118 @@
+"""Statistics worked out by hand, then against scipy and scikit-learn on columns full of ties."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import rankdata, spearmanr
+from sklearn.metrics import roc_auc_score
+
+from dnahnet_cli.evaluation.statistics import auroc, bootstrap, interval, midranks, spearman
+
+NAN = math.nan
+columns = st.integers(2, 30).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-3, 3).map(float), min_size=n, max_size=n)] * 2)
+)
+
+
+def test_equal_values_share_the_mean_of_their_ranks() -> None:
+    assert midranks([10, 20, 20, 5]).tolist() == [2, 3.5, 3.5, 1]
+    assert midranks([7, 7, 7]).tolist() == [2, 2, 2]
+    assert midranks([]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1, 2, 3, 4, 5], [2, 1, 4, 3, 5], 1 - 6 * 4 / (5 * 24)),  # squared differences of ranks: 1 + 1 + 1 + 1 + 0
+        ([1, 2, 3], [0.1, 100, 1e9], 1.0),
+        ([1, 2, 3], [-0.1, -100, -1e9], -1.0),
+        # ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4; less 2.5: products 2.25 + 0 + 0 + 2.25, squares 4.5 and 5
+        ([1, 2, 2, 3], [1, 3, 2, 4], 4.5 / math.sqrt(4.5 * 5)),
+        ([1, 2, NAN, 3], [1, 2, 0, 3], 1.0),
+        ([1, 2, 0, 3], [1, 2, NAN, 3], 1.0),
+    ],
+)
+def test_spearman_by_hand(one: list[float], other: list[float], expected: float) -> None:
+    assert spearman(one, other) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("one", "other"), [([], []), ([1], [2]), ([1, 1, 1], [1, 2, 3]), ([1, 2, NAN], [5, 5, 6])])
+def test_spearman_of_a_constant_is_not_a_number(one: list[float], other: list[float]) -> None:
+    assert math.isnan(spearman(one, other))
+    assert math.isnan(spearman(other, one))
+
+
+@pytest.mark.parametrize(
+    ("score", "positive", "expected"),
+    [
+        ([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], 3 / 4),  # of four pairs only 0.35 against 0.4 is the wrong way round
+        ([1, 1, 2, 2], [0, 1, 0, 1], (0.5 + 0 + 1 + 0.5) / 4),
+        ([5, 5, 5], [0, 1, 1], 0.5),
+        ([3, 2, 1], [True, False, False], 1.0),
+        ([1, 2, 3], [True, False, False], 0.0),
+        ([1, NAN, 0], [1, 0, 0], 1.0),
+    ],
+)
+def test_auroc_by_hand(score: list[float], positive: list[float], expected: float) -> None:
+    assert auroc(score, positive) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("score", "positive"), [([1, 2], [1, 1]), ([1, 2], [0, 0]), ([], []), ([1, NAN], [0, 1])])
+def test_auroc_of_a_single_class_is_not_a_number(score: list[float], positive: list[float]) -> None:
+    assert math.isnan(auroc(score, positive))
+
+
+@given(columns)
+def test_agrees_with_scipy_and_scikit_learn(pair: tuple[list[float], list[float]]) -> None:
+    one, other = pair
+    np.testing.assert_array_equal(midranks(one), rankdata(one))
+    if len(set(one)) > 1 and len(set(other)) > 1:
+        assert spearman(one, other) == pytest.approx(spearmanr(one, other).statistic, abs=1e-12)
+    positive = [value > 0 for value in other]
+    if len(set(positive)) == 2:
+        assert auroc(one, positive) == pytest.approx(roc_auc_score(positive, one), abs=1e-12)
+
+
+@given(columns)
+def test_the_sign_is_kept_and_only_order_matters(pair: tuple[list[float], list[float]]) -> None:
+    one, other = (np.array(column) for column in pair)
+    np.testing.assert_allclose(spearman(-one, other), -spearman(one, other), atol=1e-12)
+    np.testing.assert_allclose(spearman(np.exp(one), other), spearman(one, other), atol=1e-12)
+    np.testing.assert_allclose(auroc(-one, other > 0), 1 - auroc(one, other > 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("statistic", [spearman, auroc])
+def test_columns_of_different_length_are_refused(statistic: object) -> None:
+    assert callable(statistic)
+    with pytest.raises(ValueError, match="equal length"):
+        statistic([1, 2, 3], [1, 0])
+
+
+def test_bootstrap_draws_as_the_standard_error_says() -> None:
+    values = np.random.default_rng(5).normal(size=400)
+    draws = bootstrap(lambda rows: float(values[rows].mean()), 400, draws=500, seed=1)
+    assert draws.shape == (500,)
+    assert draws.std() == pytest.approx(values.std() / 20, rel=0.15)
+    low, high = interval(draws)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.15)
+
+
+def test_draws_of_two_statistics_are_paired() -> None:
+    values = np.random.default_rng(6).normal(size=50)
+    one = bootstrap(lambda rows: float(values[rows].mean()), 50, draws=40, seed=3)
+    other = bootstrap(lambda rows: float(values[rows].mean()) + 1, 50, draws=40, seed=3)
+    np.testing.assert_allclose(other - one, 1)
+    assert not np.allclose(one, bootstrap(lambda rows: float(values[rows].mean()), 50, draws=40, seed=4))
+
+
+def test_intervals_by_hand() -> None:
+    assert interval(np.arange(101)) == pytest.approx((2.5, 97.5))
+    assert interval(np.arange(101), level=0.5) == pytest.approx((25, 75))
+    assert interval([NAN, *range(101), NAN]) == pytest.approx((2.5, 97.5))
+    assert all(map(math.isnan, interval([NAN, NAN])))
