@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli import boundaries, essentiality, score_variants, train
+from dnahnet_cli.cli import boundaries, essentiality, pack, score_variants, train
 from dnahnet_cli.errors import DnahnetError
 
 INTERRUPTED = 130
@@ -80,6 +80,7 @@ for _name, _command in (
     ("essentiality", essentiality.essentiality),
     ("boundaries", boundaries.boundaries),
     ("train", train.train),
+    ("pack", pack.pack),
 ):
     app.command(_name, no_args_is_help=True)(guarded(_command))
 
