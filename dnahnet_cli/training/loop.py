@@ -1,40 +1,58 @@
-"""The training loop: next-base cross-entropy plus the ratio loss, time-boxed, resumable."""
+"""The training loop: next-base cross-entropy plus the ratio loss, bounded by time or steps, resumable."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import DnahnetError, InputError
 from dnahnet_cli.model.chunking import boundary_rates, ratio_loss
 from dnahnet_cli.model.config import NUM_BASES, ModelConfig
+from dnahnet_cli.model.flops import flops
 from dnahnet_cli.model.hnet import HNet, Output
 from dnahnet_cli.model.layers import set_compute_dtype
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.training.corpus import Batch, Genome, Sampler, heldout_windows, to_batch
+from dnahnet_cli.training.checkpoint import adapt, load_checkpoint, save_checkpoint, save_latest
+from dnahnet_cli.training.curve import Curve
+from dnahnet_cli.training.evaluation import HeldOut, evaluate
+from dnahnet_cli.training.packed import Corpus
+from dnahnet_cli.training.parts import PartFolder
+from dnahnet_cli.training.processes import Processes
+from dnahnet_cli.training.sampler import Batch, Sampler, heldout_windows
 from dnahnet_cli.training.schedule import Schedule
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class TrainingError(DnahnetError):
+    """The run cannot go on: its loss is no longer a number."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a run is made. `stage_rates` multiply `learning_rate` from the outermost stage to the core."""
+    """How a run is made. `stage_rates` multiply `learning_rate` from the outermost stage to the core.
+
+    The budget is `steps` if given, otherwise `minutes` of training (evaluations and checkpoints not counted).
+    """
 
     minutes: float = 60.0
+    steps: int | None = None
     tokens_per_step: int = 8192
     length: int = 2048
     final_length: int = 8192  # in the decay phase, so that the model knows the context it is used with
     final_tokens_per_step: int = 16384
+    micro_tokens: int = 16384  # at most so many at once per process; a larger step is accumulated
     learning_rate: float = 1e-3
     stage_rates: tuple[float, ...] = (2.0, 1.5, 1.0)
     weight_decay: float = 0.05
@@ -42,17 +60,27 @@ class TrainConfig:
     ratio_weight: float = 0.015
     schedule: Schedule = Schedule()
     seed: int = 1
+    report_steps: int = 20
     checkpoint_minutes: float = 5.0
+    part_mib: float = 1024.0
     heldout_windows: int = 8
     heldout_length: int = 4096
 
+    def budget_spent(self, step: int, minutes: float) -> float:
+        """Return the share of the budget that is spent, 0 to 1 or beyond."""
+        return step / max(self.steps, 1) if self.steps is not None else minutes / self.minutes
+
 
 def parameter_groups(model: HNet, config: TrainConfig) -> list[dict[str, Any]]:
-    """Split the parameters by stage (learning rate) and by whether they decay (matrices do; norms, biases do not)."""
+    """Split the parameters by stage (learning rate) and by whether they decay (matrices do; norms, biases do not).
+
+    Routers do not decay: they start at the identity, and 0 is no neutral place for them.
+    """
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         depth = name.count("inner.") if name.startswith("stage.") else 0
-        groups.setdefault((depth, parameter.ndim >= 2 and "conv" not in name), []).append(parameter)
+        decays = parameter.ndim >= 2 and "conv" not in name and "router" not in name
+        groups.setdefault((depth, decays), []).append(parameter)
     return [
         {
             "params": parameters,
@@ -64,170 +92,270 @@ def parameter_groups(model: HNet, config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def losses(output: Output, targets: Tensor, ratios: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy over ACGT targets (natural log; 0 without any) and the sum of the ratio losses."""
+    """Return the summed cross-entropy over ACGT targets (natural log) and the sum of the stages' ratio losses."""
     cross_entropy = F.cross_entropy(
         output.logits_BL4.flatten(0, 1), targets.flatten(), ignore_index=NUM_BASES, reduction="sum"
-    ) / (targets != NUM_BASES).sum().clamp(min=1)
+    )
     ratio = torch.stack([ratio_loss(t, n) for t, n in zip(output.traces, ratios, strict=True)]).sum()
     return cross_entropy, ratio
 
 
-@torch.no_grad()
-def heldout_bits(model: HNet, genomes: Sequence[Genome], num_windows: int, length: int) -> dict[str, float]:
-    """Return bits per base of each genome over fixed windows (each begins without context)."""
-    device = next(model.parameters()).device
-    result = {}
-    for genome in genomes:
-        total, count = 0.0, 0
-        for window in heldout_windows(genome, num_windows, length):
-            batch = to_batch(window[None])
-            output, _ = model(torch.from_numpy(batch.tokens).to(device), capture=Capture.nowhere(device))
-            targets = torch.from_numpy(batch.targets).to(device).flatten()
-            total += float(
-                F.cross_entropy(output.logits_BL4.flatten(0, 1), targets, ignore_index=NUM_BASES, reduction="sum")
-            )
-            count += int((targets < NUM_BASES).sum())
-        result[genome.name] = total / count / math.log(2)
-    return result
-
-
 class Trainer:
-    """One run: model, optimiser, and how far it has come."""
+    """One run: model, optimiser, data, and how far it has come.
+
+    Files in its folder: `checkpoint-STEP/` (the newest, to resume), `stable/` (before the decay, to train on from),
+    and `curve.csv`.
+    """
 
     def __init__(
         self,
         model_config: ModelConfig,
         config: TrainConfig,
-        train: Sequence[Genome],
-        heldout: Sequence[Genome],
+        corpus: Corpus,
         folder: Path,
         *,
-        device: str = "cpu",
+        processes: Processes | None = None,
         dtype: torch.dtype = torch.float32,
         log: Callable[[str], None] = print,
+        more: PartFolder | None = None,
+        ceiling: float = math.nan,
+        hardware: str = "",
     ) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.heldout, self.folder, self.log, self.device = config, heldout, folder, log, device
-        self.model = HNet(model_config).to(device)
+        self.config, self.corpus, self.folder, self.more = config, corpus, folder, more
+        self.processes, self.ceiling, self.hardware = processes or Processes(), ceiling, hardware
+        self.made_on: list[str] = []  # the hardware that made steps of this run, in order
+        self.device = self.processes.device
+        self.log = log if self.processes.first else lambda line: None
+        self.model = HNet(model_config).to(self.device)
         set_compute_dtype(self.model, dtype)
+        self.network: nn.Module = self.model
+        if self.processes.size > 1:
+            self.network = DistributedDataParallel(self.model)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), lr=0.0, betas=(0.9, 0.95), fused=True)
-        self.sampler = Sampler(train, config.seed)
-        self.step, self.bases_seen, self.minutes_before = 0, 0, 0.0
-        for genome in heldout:  # too short a genome is better noticed now than at the first evaluation
+        self.sampler = Sampler(corpus.train, config.seed)
+        self.curve = Curve(folder, model_config.num_stages)
+        self.step, self.bases_seen, self.minutes, self.flops = 0, 0, 0.0, 0.0
+        self.cold_step = 0  # where the optimiser knew nothing, and warming up begins
+        self.stopped_by = 0  # set to a signal's number, it makes `run` pause after the step in progress
+        for genome in corpus.heldout:  # too short a genome is better noticed now than at the first evaluation
             heldout_windows(genome, config.heldout_windows, config.heldout_length)
-        folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self) -> dict[str, float]:
-        """Train for the configured minutes, then evaluate; return held-out bits per base by species.
+    # --- running ---
 
-        Files in the run's folder: `checkpoint.safetensors` (to resume), `stable.safetensors` (the last one before
-        the decay, to train on from), `log.jsonl` (one object per report).
+    def run(self, stop_after: float = math.inf) -> HeldOut | None:
+        """Train until the budget is spent, then evaluate; None when `stop_after` minutes of this call came first.
+
+        Raises TrainingError when the loss stops being a number, OutputError when a file cannot be written.
         """
-        began = last_report = last_save = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.processes.first:
+            self.curve.begin(self.step)
+        began = mark = time.monotonic()
+        saved = last_log = began
+        earlier = self.minutes
+        aside = 0.0  # seconds spent on checkpoints and evaluations
         # A run that is resumed within the decay has its stable checkpoint, and must not replace it by a decayed one.
-        stable_saved = self.config.schedule.decaying(self.minutes_before / self.config.minutes)
-        sums = torch.zeros(2)
-        steps_since = 0
+        stable_saved = self.config.schedule.decaying(self.config.budget_spent(self.step, self.minutes))
+        sums, steps, bases = torch.zeros(0), 0, 0
         while True:
-            spent = self.minutes_before + (time.monotonic() - began) / 60
-            progress = spent / self.config.minutes
-            if progress >= 1:
+            self.minutes = self.processes.agreed(earlier + (time.monotonic() - began - aside) / 60)
+            progress = self.config.budget_spent(self.step, self.minutes)
+            stop = self.stopped_by or self.minutes - earlier >= stop_after
+            paused = progress < 1 and self.processes.agreed(float(stop)) > 0
+            due = steps >= self.config.report_steps
+            if steps and (due or progress >= 1 or paused):
+                row = self._report(sums / steps, bases, time.monotonic() - mark)
+                now = time.monotonic()
+                save = self.processes.agreed(float(now - saved > 60 * self.config.checkpoint_minutes)) > 0
+                if save and progress < 1 and not paused:
+                    row["heldout_bits"] = self._checkpoint()
+                    saved = time.monotonic()
+                if self.processes.first:
+                    self.curve.add(row)
+                if now - last_log > 30 or save:
+                    self._say(row)
+                    last_log = now
+                self._look_for_more()
+                aside += time.monotonic() - now
+                mark = time.monotonic()
+                sums, steps, bases = torch.zeros(0), 0, 0
+            if progress >= 1 or paused:
                 break
-            if self.config.schedule.decaying(progress) and not stable_saved:
-                self.save("stable", spent)
+            decaying = self.config.schedule.decaying(progress)
+            if decaying and not stable_saved:
+                if self.processes.first:
+                    self.save(self.folder / "stable")
                 stable_saved = True
             length, tokens = self.config.length, self.config.tokens_per_step
-            if stable_saved:
+            if decaying:
                 length, tokens = self.config.final_length, self.config.final_tokens_per_step
-            batch = self.sampler.batch(self.step, max(1, tokens // length), length)
-            output, values = self._update(batch, self.config.schedule.factor(self.step, progress))
-            sums += values
-            steps_since += 1
-            now = time.monotonic()
-            if now - last_report > 30:
-                self._report(output, sums / steps_since, steps_since * batch.tokens.size / (now - last_report), spent)
-                sums, steps_since, last_report = torch.zeros(2), 0, now
-            if now - last_save > 60 * self.config.checkpoint_minutes:
-                self.save("checkpoint", spent)
-                bits = heldout_bits(self.model, self.heldout, 2, self.config.heldout_length)
-                self._write({"step": self.step, "heldout_quick_bits": sum(bits.values()) / len(bits)})
-                last_save = last_report = time.monotonic()
-        self.minutes_before = max(self.minutes_before, self.config.minutes)
-        self.save("checkpoint", self.minutes_before)
-        bits = heldout_bits(self.model, self.heldout, self.config.heldout_windows, self.config.heldout_length)
-        self._write({"step": self.step, "bases_seen": self.bases_seen, "heldout_bits": bits})
-        return bits
+            num_windows = max(self.processes.size, tokens // length)
+            batch = self.sampler.batch(
+                self.step, num_windows, length, rank=self.processes.rank, world_size=self.processes.size
+            )
+            values = self._update(batch, self.config.schedule.factor(self.step - self.cold_step, progress))
+            sums = values if steps == 0 else sums + values
+            self.step += 1
+            self.bases_seen += num_windows * length
+            if self.hardware not in self.made_on:
+                self.made_on.append(self.hardware)
+            steps, bases = steps + 1, bases + num_windows * length
+        if self.processes.first:
+            save_latest(self.folder, self.step, *self._state(), self.config.part_mib)
+        self.processes.wait()
+        return None if paused else self.evaluate()
 
-    def _update(self, batch: Batch, rate: float) -> tuple[Output, Tensor]:
-        tokens = torch.from_numpy(batch.tokens).to(self.device)
-        targets = torch.from_numpy(batch.targets).to(self.device)
-        output, _ = self.model(tokens, capture=Capture.nowhere(self.device))
-        cross_entropy, ratio = losses(output, targets, self.model.config.ratios)
-        (cross_entropy + self.config.ratio_weight * ratio).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * rate
+    def evaluate(self) -> HeldOut:
+        """Evaluate on the held-out genomes and add the figure to the curve."""
+        result = evaluate(self.model, self.corpus.heldout, self.config.heldout_windows, self.config.heldout_length)
+        if self.processes.first and result.bits:
+            self.curve.add({"step": self.step, "bases": self.bases_seen, "minutes": round(self.minutes, 3),
+                            "heldout_bits": round(result.mean, 5)})  # fmt: skip
+        return result
+
+    def _update(self, batch: Batch, rate: float) -> Tensor:
+        """Make one step; return cross-entropy (nats), ratio loss, F and G of each stage, and the gradient's norm.
+
+        The windows of a step are worked off in parts of at most `micro_tokens`, and by all processes together:
+        either way the cross-entropy is the mean over all of the step's targets.
+        """
+        num_windows, length = batch.tokens.shape
+        group = max(1, self.config.micro_tokens // length)
+        parts = range(0, num_windows, group)
+        count = torch.tensor(float((batch.targets != NUM_BASES).sum()), device=self.device)
+        count = self.processes.total(count).clamp(min=1)
+        values = torch.zeros(2 + 2 * self.model.config.num_stages, device=self.device)
+        for start in parts:
+            rows = slice(start, start + group)
+            tokens = torch.from_numpy(batch.tokens[rows]).to(self.device, non_blocking=True)
+            targets = torch.from_numpy(batch.targets[rows]).to(self.device, non_blocking=True)
+            share = len(tokens) / num_windows
+            with self._without_exchange(last=start == parts[-1]):
+                output, _ = self.network(tokens, capture=Capture.nowhere(self.device))
+                cross_entropy, ratio = losses(output, targets, self.model.config.ratios)
+                cross_entropy = cross_entropy * (self.processes.size / count)  # the exchange averages over processes
+                (cross_entropy + self.config.ratio_weight * share * ratio).backward()
+            rates = [rate.detach() for trace in output.traces for rate in boundary_rates(trace)]
+            values += torch.stack([cross_entropy.detach(), *(share * value for value in (ratio.detach(), *rates))])
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        for group_ in self.optimizer.param_groups:
+            group_["lr"] = group_["base_lr"] * rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        self.bases_seen += batch.tokens.size
-        return output, torch.stack([cross_entropy, ratio]).detach().cpu()
+        return torch.cat([values, norm.unsqueeze(0)])
 
-    def _report(self, output: Output, means: Tensor, speed: float, spent: float) -> None:
-        rates = [[round(float(x.detach()), 3) for x in boundary_rates(trace)] for trace in output.traces]
-        self._write(
-            {
-                "step": self.step,
-                "minutes": round(spent, 2),
-                "bits": round(float(means[0]) / math.log(2), 4),
-                "ratio_loss": round(float(means[1]), 4),
-                "rates": rates,
-                "bases_per_s": round(speed),
-                "bases_seen": self.bases_seen,
-            }
+    def _without_exchange(self, *, last: bool) -> AbstractContextManager[None]:
+        """Return a context in which gradients stay on this process, unless they are the step's last."""
+        if isinstance(self.network, DistributedDataParallel) and not last:
+            context: AbstractContextManager[None] = self.network.no_sync()
+            return context
+        return nullcontext()
+
+    def _look_for_more(self) -> None:
+        if self.more is None:
+            return
+        known = len(self.more.names)
+        corpus = self.more.new_parts() if self.processes.first else Corpus()
+        names = self.processes.agreed_names(self.more.names[known:])
+        if not self.processes.first:  # what one process sees in the folder, another might not see yet
+            corpus = self.more.read(names)
+        if corpus.train:
+            self.sampler.add(corpus.train)
+            self.corpus += Corpus(corpus.train)
+            self.log(f"{len(self.corpus.train)} genomes, {self.corpus.num_bases / 1e6:.0f} million bases by now")
+
+    # --- reporting ---
+
+    def _report(self, means: Tensor, bases: int, seconds: float) -> dict[str, object]:
+        """Return a row of the curve. Waits for the device, the only time that a step is waited for."""
+        means = self.processes.total(means) / self.processes.size
+        nats, ratio, *rates, norm = means.tolist()
+        if not math.isfinite(nats + norm):
+            raise TrainingError(
+                f"the loss is no longer a number at step {self.step}: go on from the last checkpoint with a lower "
+                "--learning-rate"
+            )
+        work = flops(self.model.config, self.config.length, [min(1.0, f) for f in rates[::2]])
+        self.flops += 3 * work.per_base * bases
+        rate = max(group["lr"] for group in self.optimizer.param_groups)
+        names = self.curve.columns[5 : 5 + len(rates)]
+        return {
+            "step": self.step,
+            "bases": self.bases_seen,
+            "minutes": round(self.minutes, 3),
+            "bits": round(nats / math.log(2), 5),
+            "ratio_loss": round(ratio, 5),
+            **{name: round(value, 4) for name, value in zip(names, rates, strict=True)},
+            "gradient_norm": round(norm, 4),
+            "learning_rate": f"{rate:.3g}",
+            "bases_per_s": round(bases / seconds),
+            "mfu": round(3 * work.per_base * bases / seconds / self.ceiling, 4),
+        }
+
+    def _say(self, row: Mapping[str, object]) -> None:
+        cuts = " ".join(f"{name} {row[name]}" for name in row if name[0] in "FG" and name[1:].isdigit())
+        heldout = f", held out {row['heldout_bits']}" if row.get("heldout_bits") else ""
+        self.log(
+            f"step {row['step']:,}, {self.bases_seen / 1e6:.1f} million bases, {self.minutes:.1f} min: "
+            f"{row['bits']} bits{heldout}, {cuts}, {row['bases_per_s']:,} bases/s"
         )
 
-    def _write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record)
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(line + "\n")
-        self.log(line)
+    # --- checkpoints ---
 
-    def save(self, name: str, minutes: float) -> None:
-        """Write model, optimiser and progress to `<name>.safetensors`, complete or not at all."""
-        tensors = {f"model.{n}": p.detach().contiguous() for n, p in self.model.named_parameters()}
-        for n, p in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(p, {}).items():
-                tensors[f"{key}.{n}"] = torch.as_tensor(value).contiguous()
-        progress = {"step": self.step, "bases_seen": self.bases_seen, "minutes": minutes}
-        metadata = {
+    def _checkpoint(self) -> float | str:
+        """Save, and return held-out bits on a few windows for the curve."""
+        if self.processes.first:
+            save_latest(self.folder, self.step, *self._state(), self.config.part_mib)
+        windows = max(1, self.config.heldout_windows // 4)
+        if not self.corpus.heldout:
+            return ""
+        return round(evaluate(self.model, self.corpus.heldout, windows, self.config.heldout_length).mean, 5)
+
+    def save(self, folder: Path, *, moments: bool = True) -> None:
+        """Write a checkpoint to `folder`; without the optimiser's moments it is a third as large."""
+        save_checkpoint(folder, *self._state(moments=moments), self.config.part_mib)
+
+    def _state(self, *, moments: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"model.{n}": p.detach() for n, p in self.model.named_parameters()}
+        if moments:
+            for n, p in self.model.named_parameters():
+                for key, value in self.optimizer.state.get(p, {}).items():
+                    tensors[f"{key}.{n}"] = torch.as_tensor(value)
+        facts = {
             "config": self.model.config.to_json(),
-            "progress": json.dumps(progress),
-            "train": json.dumps(asdict(self.config)),
+            "step": self.step,
+            "bases_seen": self.bases_seen,
+            "cold_step": self.cold_step,
+            "minutes": self.minutes,
+            "flops": self.flops,
+            "made_on": self.made_on,
+            "train": json.loads(json.dumps(asdict(self.config))),
         }
-        temporary = self.folder / f".{name}.partial"
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(0o644)
-        temporary.replace(self.folder / f"{name}.safetensors")
+        return tensors, facts
 
-    def resume(self, path: Path) -> None:
-        """Continue from what `save` wrote. Raises InputError for another model's checkpoint, or no checkpoint."""
-        try:
-            with safe_open(path, "pt", device=self.device) as file:
-                self._restore(path, file)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path}: not a readable checkpoint of a training run") from error
+    def resume(self, folder: Path) -> None:
+        """Continue from a checkpoint. Raises InputError for another network's, or for what is no checkpoint.
 
-    def _restore(self, path: Path, file: Any) -> None:
-        metadata = file.metadata() or {}
-        progress = json.loads(metadata["progress"])
-        if ModelConfig.from_json(metadata["config"]) != self.model.config:
-            raise InputError(f"{path}: a checkpoint of another model configuration")
-        available = set(file.keys())
-        for n, p in self.model.named_parameters():
-            with torch.no_grad():
-                p.copy_(file.get_tensor(f"model.{n}"))
-            names = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{n}" in available]
-            self.optimizer.state[p] = {key: file.get_tensor(f"{key}.{n}") for key in names}
-        self.step, self.bases_seen = progress["step"], progress["bases_seen"]
-        self.minutes_before = progress["minutes"]
+        A checkpoint without moments warms up again: its optimiser knows nothing yet.
+        """
+        checkpoint = load_checkpoint(folder, self.device)
+        facts = checkpoint.facts
+        if ModelConfig.from_json(facts.get("config", "")) != self.model.config:
+            raise InputError(f"{folder}: a checkpoint of another network; give the --preset that it was begun with")
+        if facts["train"]["seed"] != self.config.seed:
+            self.log(f"{folder} was begun with --seed {facts['train']['seed']}: the order of windows changes")
+        parameters = dict(self.model.named_parameters())
+        loaded = {name: adapt(checkpoint, f"model.{name}", p, folder) for name, p in parameters.items()}
+        moments = {
+            name: {key: checkpoint.tensors[f"{key}.{name}"] for key in MOMENTS if f"{key}.{name}" in checkpoint.tensors}
+            for name in parameters
+        }
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(loaded[name])
+                self.optimizer.state[parameter] = moments[name]
+        self.step, self.bases_seen = facts["step"], facts["bases_seen"]
+        self.minutes, self.flops = facts["minutes"], facts["flops"]
+        self.made_on = facts["made_on"]
+        self.cold_step = facts["cold_step"] if any(moments.values()) else self.step

@@ -1,0 +1,114 @@
+"""Checkpoints: all that a run needs to go on, in files of bounded size, complete or not there at all.
+
+A checkpoint is a folder of safetensors parts. It is written under a temporary name and renamed when everything lies
+on disk, and only then are older ones removed: a run that is killed at any moment leaves its last complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dnahnet_cli.errors import InputError, OutputError
+
+PARTIAL = ".partial-"
+PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and the JSON-able facts that were saved with them."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], part_mib: float) -> None:
+    """Write tensors and facts to `folder` in parts of at most `part_mib` MiB (a larger tensor is a part by itself).
+
+    Raises OutputError, with nothing changed, when it cannot be written.
+    """
+    temporary = folder.with_name(PARTIAL + folder.name)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        parts = _in_parts(tensors, int(part_mib * (1 << 20)) - (1 << 16))  # the header needs some room
+        for number, part in enumerate(parts, start=1):
+            path = temporary / f"part-{number:03}.safetensors"
+            save_file(part, path, {"facts": json.dumps(facts), "parts": str(len(parts))})
+            path.chmod(0o644)  # safetensors makes private files
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise OutputError(f"{folder}: the checkpoint cannot be written: {reason}; earlier ones are unharmed") from error
+
+
+def _in_parts(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]:
+    parts: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().contiguous()
+        if parts[-1] and size + tensor.nbytes > limit:
+            parts.append({})
+            size = 0
+        parts[-1][name] = tensor
+        size += tensor.nbytes
+    return parts
+
+
+def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
+    """Read what `save_checkpoint` wrote. Raises InputError for anything else, or when a part is missing."""
+    paths = sorted(folder.glob("part-*.safetensors")) if folder.is_dir() else []
+    if not paths:
+        raise InputError(f"{folder}: not a checkpoint, which is a folder of part-001.safetensors and so on")
+    tensors: dict[str, Tensor] = {}
+    facts: dict[str, Any] = {}
+    for path in paths:
+        try:
+            with safe_open(path, "pt", device=device) as file:
+                metadata = file.metadata() or {}
+                facts, num_parts = json.loads(metadata["facts"]), int(metadata["parts"])
+                tensors.update({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: not a readable part of a checkpoint") from error
+        if num_parts != len(paths):
+            raise InputError(f"{folder}: {len(paths)} of the checkpoint's {num_parts} parts are there")
+    return Checkpoint(tensors, facts)
+
+
+def latest_checkpoint(run: Path) -> Path | None:
+    """Return the newest complete checkpoint in a run's folder, if there is one."""
+    return max(run.glob(f"{PREFIX}*"), key=lambda path: path.name, default=None)
+
+
+def save_latest(run: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], part_mib: float) -> None:
+    """Write the checkpoint of `step` into a run's folder, then remove the older ones."""
+    folder = run / f"{PREFIX}{step:08}"
+    save_checkpoint(folder, tensors, facts, part_mib)
+    for other in run.glob(f"{PREFIX}*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def adapt(checkpoint: Checkpoint, name: str, like: Tensor, source: Path) -> Tensor:
+    """Return a tensor of a checkpoint, checked to have the shape of `like`. Raises InputError."""
+    found = checkpoint.tensors.get(name)
+    if found is None or found.shape != like.shape:
+        what = "lacks" if found is None else f"has shape {tuple(found.shape)} for"
+        raise InputError(f"{source}: {what} {name}, which this network needs as {tuple(like.shape)}")
+    return found.to(like.device, torch.float32)
