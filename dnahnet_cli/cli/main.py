@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli import boundaries, essentiality, pack, score_variants, train
+from dnahnet_cli.cli import boundaries, essentiality, pack, score, score_variants, train
 from dnahnet_cli.errors import DnahnetError
 
 INTERRUPTED = 130
@@ -79,6 +79,7 @@ for _name, _command in (
     ("score-variants", score_variants.score_variants),
     ("essentiality", essentiality.essentiality),
     ("boundaries", boundaries.boundaries),
+    ("score", score.score),
     ("train", train.train),
     ("pack", pack.pack),
 ):

@@ -1,0 +1,158 @@
+"""`dnahnet score`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnahnet_cli.cli import options as o
+from dnahnet_cli.cli.reporter import Reporter, close, peak_memory_mib, write_summary
+from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from dnahnet_cli.genome import Interval
+    from dnahnet_cli.io.table import Column
+    from dnahnet_cli.scoring.likelihood import Likelihood
+
+
+def score(
+    genome: o.Genome,
+    circular: o.Circular = "auto",
+    region: o.Region = None,
+    regions_file: o.RegionsFile = None,
+    context: o.Context = o.DEFAULT_CONTEXT,
+    strand: o.Strand = "both",
+    markov: Annotated[
+        int | None,
+        typer.Option(
+            "--markov",
+            metavar="K",
+            min=0,
+            max=11,
+            help="For comparison, also the bits of an order-K Markov model that learns as it reads.",
+            rich_help_panel=o.SCORING,
+            show_default=False,
+        ),
+    ] = None,
+    output: o.Output = "-",
+    output_format: o.OutputFormat = None,
+    no_version: o.NoVersion = False,
+    json_summary: o.JsonSummary = None,
+    strict: o.Strict = False,
+    model: o.Model = o.DEFAULT_MODEL,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    threads: o.Threads = None,
+    tmpdir: o.TmpDir = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    no_progress: o.NoProgress = False,
+) -> None:
+    """Say how likely the model finds each contig, or region: log-likelihood, bits per base, perplexity.
+
+    [bold]bits_per_base[/bold] = mean of -log2 p over the bases, mean of both strands. Uniform guessing has 2;
+    lower is better. bits_order0 and bits_markov beside it need no network. The total of all rows
+    goes to standard error and into the JSON summary.
+
+    Examples:
+
+      dnahnet score genome.fa
+
+      dnahnet score genome.fa --strand forward --markov 9 --json-summary total.json -o contigs.tsv
+
+      dnahnet score genome.fa -R genes.bed -o genes.parquet
+    """
+    from pathlib import Path
+
+    from dnahnet_cli.genome import Interval
+    from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.scoring.likelihood import EXPLANATION, Likelihood, LikelihoodStatus, likelihoods
+
+    reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
+    request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
+    inputs = [Path(genome)] + ([Path(regions_file)] if regions_file not in (None, "-") else [])
+    counts: Counter[LikelihoodStatus] = Counter()
+    reasons: dict[str, str] = {}
+    total = Likelihood()
+    with Session(request, reporter) as session:
+        scopes = session.regions(region, regions_file)
+        if scopes is None:
+            scopes = [Interval(name, 0, length) for name, length in session.fasta.lengths.items()]
+        engine = session.engine()
+        reporter.start("bases", sum(map(len, scopes)) * len(engine.strands))
+        provenance = session.provenance(with_paths=not no_version)
+        if markov is not None:
+            provenance["markov"] = str(markov)
+        with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
+            for scope, found in zip(scopes, likelihoods(engine, scopes, markov, reporter.advance), strict=True):
+                table.write([_row(scope, found)])
+                if output == "-":
+                    sys.stdout.flush()  # a row is seconds of work: whoever reads along gets it now
+                total += found
+                counts[found.status] += 1
+                if found.status is not LikelihoodStatus.OK:
+                    reasons.setdefault(found.status.value, f"{EXPLANATION[found.status]} (first: {scope.contig})")
+            if not total.num_bases:
+                raise InputError(f"nothing in {genome} could be scored: none of its bases is A, C, G or T")
+    reporter.stop()
+    reporter.note(_total_line(total))
+    by_status = {status.value: counts[status] for status in LikelihoodStatus}
+    summary = {
+        "command": "score",
+        "rows": len(scopes),
+        "scored": counts[LikelihoodStatus.OK],
+        "status": by_status,
+        "left_out": 0,
+        "total": _numbers(total),
+        "seconds": round(reporter.seconds(), 3),
+        "peak_memory_mib": peak_memory_mib(),
+        "provenance": dict(provenance),
+    }
+    write_summary(json_summary, summary)
+    close(reporter, "score", by_status, reasons, provenance, json_summary=None, strict=strict)
+
+
+def _columns() -> list[Column]:
+    from dnahnet_cli.io.table import Column
+
+    text, whole = ("chrom", "status"), ("start", "end", "num_bases", "num_unknown")
+    measures = ("log_likelihood", "bits_per_base", "perplexity")
+    numbers = [f"{measure}{strand}" for measure in measures for strand in ("", "_fwd", "_rev")]
+    return [
+        Column(name, "str" if name in text else "int" if name in whole else "float")
+        for name in ("chrom", "start", "end", "status", *whole[2:], *numbers, "bits_order0", "bits_markov")
+    ]
+
+
+def _row(scope: Interval, found: Likelihood) -> dict[str, Any]:
+    return {
+        "chrom": scope.contig,
+        "start": scope.start + 1,
+        "end": scope.end,
+        "status": found.status.value,
+        **_numbers(found),
+    }
+
+
+def _numbers(found: Likelihood) -> dict[str, Any]:
+    """Return what a row and the total have in common."""
+    from dnahnet_cli.genome import Strand
+
+    numbers: dict[str, Any] = {"num_bases": found.num_bases, "num_unknown": found.num_unknown}
+    strands = {"": None, "_fwd": Strand.FORWARD, "_rev": Strand.REVERSE}
+    numbers |= {f"log_likelihood{name}": found.log_likelihood(strand) for name, strand in strands.items()}
+    numbers |= {f"bits_per_base{name}": found.bits_per_base(strand) for name, strand in strands.items()}
+    numbers |= {f"perplexity{name}": found.perplexity(strand) for name, strand in strands.items()}
+    return {**numbers, "bits_order0": found.bits_order0, "bits_markov": found.bits_markov}
+
+
+def _total_line(total: Likelihood) -> str:
+    parts = [f"{total.bits_per_base():.4f} bits per base", f"perplexity {total.perplexity():.4f}"]
+    parts.append(f"own base composition {total.bits_order0:.4f} bits")
+    if total.bits_markov is not None:
+        parts.append(f"adaptive Markov {total.bits_markov:.4f} bits")
+    return f"all {total.num_bases:,} bases together: {', '.join(parts)}"

@@ -1,0 +1,272 @@
+"""How likely the network finds a genome: log-probabilities of its bases, summed by contig or region.
+
+A region is read with the tiles of its whole contig, on each strand. So it sees the same context whatever else is asked
+for, and regions that make up a contig add up to it. What is not A, C, G or T is context, and never predicted.
+
+Two figures that need no network stand beside it. Order 0 is the stretch's own base composition: the best that any model
+without context can do, known with hindsight. The adaptive Markov model has no hindsight: it starts from nothing on each
+contig, predicts a base, and only then counts it, so that it may be set beside a network that has not seen the contig.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dnahnet_cli.baselines.markov import DEFAULT_WEIGHT, MAX_ORDER
+from dnahnet_cli.errors import UsageError
+from dnahnet_cli.genome import N_CODE, Codes, Interval, Strand
+from dnahnet_cli.scoring.engine import Engine, TileScan
+from dnahnet_cli.scoring.reading import Reading
+
+Float64: TypeAlias = npt.NDArray[np.float64]
+Int64: TypeAlias = npt.NDArray[np.int64]
+
+_TILES_KEPT: Final = 256  # 4 MiB: regions that follow one another share tiles
+_BLOCK_BP: Final = 1 << 16  # bases whose words are counted at once; no result depends on it
+
+
+class LikelihoodStatus(Enum):
+    """Why a stretch has or has not a likelihood."""
+
+    OK = "ok"
+    NO_BASES = "no_bases"
+
+
+EXPLANATION: Final = {LikelihoodStatus.NO_BASES: "no base is A, C, G or T, so there is nothing to predict"}
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of one stretch, or of several added up; log-probabilities are natural logarithms (nats).
+
+    `num_unknown` are the bases that are not A, C, G or T. `log_likelihoods` holds the strands read, `order0` the
+    log-probability under the own base composition of each stretch, and `markov` that under the adaptive Markov model,
+    mean of the strands read, if it was asked for. What is per base is None when there is no base.
+    """
+
+    num_bases: int = 0
+    num_unknown: int = 0
+    log_likelihoods: Mapping[Strand, float] = field(default_factory=dict)
+    order0: float = 0.0
+    markov: float | None = None
+
+    def __add__(self, other: Likelihood) -> Likelihood:
+        one, two = self.log_likelihoods, other.log_likelihoods
+        return Likelihood(
+            self.num_bases + other.num_bases,
+            self.num_unknown + other.num_unknown,
+            {strand: one.get(strand, 0.0) + two.get(strand, 0.0) for strand in {**one, **two}},
+            self.order0 + other.order0,
+            None if self.markov is None and other.markov is None else (self.markov or 0.0) + (other.markov or 0.0),
+        )
+
+    @property
+    def status(self) -> LikelihoodStatus:
+        return LikelihoodStatus.OK if self.num_bases else LikelihoodStatus.NO_BASES
+
+    @property
+    def bits_order0(self) -> float | None:
+        return self._bits(self.order0)
+
+    @property
+    def bits_markov(self) -> float | None:
+        return self._bits(self.markov)
+
+    def log_likelihood(self, strand: Strand | None = None) -> float | None:
+        """Return the log-probability on a strand, or the mean of those read; None where nothing was read."""
+        values = [v for s, v in self.log_likelihoods.items() if strand in (None, s)]
+        return sum(values) / len(values) if values and self.num_bases else None
+
+    def bits_per_base(self, strand: Strand | None = None) -> float | None:
+        """Return the mean of -log2 p over the bases; uniform guessing has 2."""
+        return self._bits(self.log_likelihood(strand))
+
+    def perplexity(self, strand: Strand | None = None) -> float | None:
+        """Return 2 to the power of the bits per base: among how many equally likely bases the network wavers."""
+        bits = self.bits_per_base(strand)
+        return None if bits is None else 2.0**bits
+
+    def _bits(self, log_probability: float | None) -> float | None:
+        if log_probability is None or not self.num_bases:
+            return None
+        return -log_probability / (self.num_bases * math.log(2))
+
+
+def likelihoods(
+    engine: Engine,
+    scopes: Sequence[Interval],
+    markov_order: int | None = None,
+    progress: Callable[[int], None] = lambda bases: None,
+) -> Iterator[Likelihood]:
+    """Yield the likelihood of each scope, in their order, as soon as it is known.
+
+    `markov_order` 0 to 11 adds the adaptive Markov model; a UsageError when it is another. `progress` is called with
+    the number of bases done, each strand counted.
+    """
+    tiles = _Tiles(engine)
+    scopes_on: dict[str, list[Interval]] = {}
+    for scope in scopes:
+        scopes_on.setdefault(scope.contig, []).append(scope)
+    markov: dict[str, dict[Interval, float]] = {}
+    for scope in scopes:
+        readings = [engine.reading(scope.contig, strand) for strand in engine.strands]
+        if markov_order is not None and scope.contig not in markov:  # one pass over a contig for all of its scopes
+            markov[scope.contig] = _adaptive_means(readings, scopes_on[scope.contig], markov_order)
+        num_of = _composition(readings[0], scope)
+        num_bases = int(num_of.sum())
+        log_likelihoods = {}
+        for reading in readings:
+            if num_bases:
+                log_likelihoods[reading.strand] = tiles.sum(reading, scope, progress)
+            else:
+                progress(len(scope))
+        yield Likelihood(
+            num_bases,
+            len(scope) - num_bases,
+            log_likelihoods,
+            _order0(num_of),
+            None if markov_order is None else markov[scope.contig][scope],
+        )
+
+
+def adaptive_log_probs(codes: Codes, order: int, weight: float = DEFAULT_WEIGHT) -> Iterator[Float64]:
+    """Yield the natural log-probability of each base of `codes` block by block, 0 for an N.
+
+    The model is that of `baselines.markov`, interpolated from order 0 up, but it learns as it reads: a base is
+    predicted from the words of the bases before it, on both strands, and counted afterwards. Up to `order` bases since
+    the start, or since an N, are its context. Memory: 4^(order + 1) counts. Raises UsageError for an order outside
+    0..11.
+    """
+    if not 0 <= order <= MAX_ORDER:
+        raise UsageError(f"Markov order {order} is not within 0..{MAX_ORDER}")
+    num_words = [np.zeros(4 ** (j + 1), dtype=np.uint32) for j in range(order + 1)]
+    num_contexts = [np.zeros(4**j, dtype=np.uint32) for j in range(order + 1)]
+    before = np.full(order, N_CODE, dtype=np.uint8)
+    for start in range(0, len(codes), _BLOCK_BP):
+        window = np.concatenate([before, codes[start : start + _BLOCK_BP]])
+        size = len(window) - order
+        word = other_strand = np.zeros(size, dtype=np.int32)
+        known = np.ones(size, dtype=np.bool_)
+        probability = np.full(size, 0.25)
+        for j in range(order + 1):
+            base = window[order - j :][:size]  # the one j bases upstream
+            known = known & (base < N_CODE)
+            code = (base & 3).astype(np.int32)
+            word = word | code << 2 * j  # the predicted base is the least significant, the oldest the most
+            other_strand = other_strand << 2 | 3 - code
+            # In the order of reading; a word and its reverse complement become known together.
+            words = np.stack([word[known], other_strand[known]], axis=1).ravel()
+            seen = _count(words, num_words[j])[::2]
+            total = _count(words >> 2, num_contexts[j])[::2]
+            probability[known] = (seen + weight * probability[known]) / (total + weight)
+        yield np.where(window[order:] < N_CODE, np.log(probability), 0.0)
+        before = window[size:]
+
+
+def _count(words: npt.NDArray[np.int32], table: npt.NDArray[np.uint32]) -> Int64:
+    """Return how often each word came before, in `table` or earlier in `words`; then add `words` to `table`."""
+    key = words.astype(np.int64) * len(words) + np.arange(len(words))
+    key.sort()  # by word, then by place
+    word, place = np.divmod(key, len(words))
+    first = np.flatnonzero(np.diff(word, prepend=-1))
+    size = np.diff(first, append=len(words))
+    result = np.empty(len(words), dtype=np.int64)
+    result[place] = np.arange(len(words)) - np.repeat(first, size)
+    result += table[words]
+    table[word[first]] += size.astype(np.uint32)
+    return result
+
+
+def _adaptive_means(readings: Sequence[Reading], scopes: Sequence[Interval], order: int) -> dict[Interval, float]:
+    """Return the log-probability of each of a contig's scopes under the adaptive Markov model, mean of the strands."""
+    passes = [_adaptive_sums(reading, scopes, order) for reading in readings]
+    return {scope: sum(sums[scope] for sums in passes) / len(passes) for scope in scopes}
+
+
+def _adaptive_sums(reading: Reading, scopes: Sequence[Interval], order: int) -> dict[Interval, float]:
+    """Return the log-probability of each scope under an adaptive Markov model that reads one strand from its start."""
+    pieces = {scope: _local(reading, scope) for scope in scopes}
+    edges = np.unique([edge for own in pieces.values() for piece in own for edge in piece])
+    sums = np.zeros(len(edges))  # of all bases before the edge
+    position, total = 0, 0.0
+    for log_probs in adaptive_log_probs(reading.codes[: edges[-1]], order):
+        running = total + np.cumsum(log_probs)
+        reached = (edges > position) & (edges <= position + len(log_probs))
+        sums[reached] = running[edges[reached] - position - 1]
+        position, total = position + len(log_probs), float(running[-1])
+    before = dict(zip(edges.tolist(), sums.tolist(), strict=True))
+    return {scope: sum(before[end] - before[start] for start, end in own) for scope, own in pieces.items()}
+
+
+class _Tiles:
+    """Sums over tiles. The latest are kept, so that regions which follow one another scan a tile once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._kept: dict[tuple[str, Strand, int], npt.NDArray[np.float32]] = {}
+
+    def sum(self, reading: Reading, scope: Interval, progress: Callable[[int], None]) -> float:
+        """Return the log-probability of a scope's bases on one strand."""
+        pieces = _local(reading, scope)
+        size = reading.grid.tile
+        tiles = sorted({tile for start, end in pieces for tile in range(start // size, -(-end // size))})
+        total = 0.0
+        for tile, log_probs_L in zip(tiles, self._log_probs(reading, tiles), strict=True):
+            first = tile * size
+            own = [log_probs_L[max(start - first, 0) : max(end - first, 0)] for start, end in pieces]
+            total += sum(float(part.sum(dtype=np.float64)) for part in own)
+            progress(sum(map(len, own)))
+        return total
+
+    def _log_probs(self, reading: Reading, tiles: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the log-probability of each base of each tile, (L,) in reading direction."""
+        keys = {tile: (reading.contig, reading.strand, tile) for tile in tiles}
+        held = {tile: self._kept[key] for tile, key in keys.items() if key in self._kept}
+        scans = self._engine.scan(reading, [tile for tile in tiles if tile not in held])
+        for tile, key in keys.items():
+            log_probs_L = held[tile] if tile in held else _of_own_bases(next(scans))
+            self._kept.pop(key, None)
+            self._kept[key] = log_probs_L  # the latest comes last
+            if len(self._kept) > _TILES_KEPT:
+                del self._kept[next(iter(self._kept))]
+            yield log_probs_L
+
+
+def _of_own_bases(scan: TileScan) -> npt.NDArray[np.float32]:
+    """Return the log-probability of each of a tile's bases, (L,); 0 for an N, which is not predicted."""
+    codes = scan.reading.codes[scan.start :][: len(scan.log_probs_L4)]
+    known = np.flatnonzero(codes < N_CODE)
+    log_probs_L = np.zeros(len(codes), dtype=np.float32)
+    log_probs_L[known] = scan.log_probs_L4[known, codes[known]]
+    return log_probs_L
+
+
+def _local(reading: Reading, scope: Interval) -> list[tuple[int, int]]:
+    """Return the local stretches [start, end) that a scope covers: two where it spans a circle's origin, else one."""
+    start, end = scope.start, scope.end
+    if reading.strand is Strand.REVERSE:
+        start, end = len(reading) - end, len(reading) - start
+    start, end = start - reading.origin, end - reading.origin
+    if start < 0 < end:
+        return [(0, end), (start + len(reading), len(reading))]
+    turn = len(reading) if start < 0 else 0
+    return [(start + turn, end + turn)]
+
+
+def _composition(reading: Reading, scope: Interval) -> Int64:
+    """Return the numbers of the four bases of a scope, in the order of their codes on the reading's strand."""
+    stretches = [reading.codes[start:end] for start, end in _local(reading, scope)]
+    return np.array([sum(np.count_nonzero(codes == base) for codes in stretches) for base in range(N_CODE)])
+
+
+def _order0(num_of: Int64) -> float:
+    """Return the log-probability of bases, given how many there are of each, under their own frequencies."""
+    present = num_of[num_of > 0]
+    return float((present * np.log(present / present.sum())).sum())
