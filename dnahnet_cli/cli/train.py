@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dnahnet_cli.training.loop import TrainConfig, Trainer
     from dnahnet_cli.training.packed import Corpus
     from dnahnet_cli.training.parts import PartFolder
+    from dnahnet_cli.training.processes import Processes
 
 DATA, BUDGET, STEP = "Data", "Budget", "Step"
 
@@ -215,10 +216,9 @@ def train(
         raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
     if (minutes is not None and steps is not None) or (minutes is not None and not 0 < minutes < math.inf):
         raise UsageError("the length of a run is a number of --minutes above 0, or of --steps, not both")
-    if learning_rate <= 0:
+    if not 0 < learning_rate < math.inf:
         raise UsageError(f"--learning-rate {learning_rate:g}: expected a number above 0")
-    if save is not None and not (save.endswith(".safetensors") and Path(save).parent.is_dir()):
-        raise UsageError(f"--save {save}: expected a .safetensors file in a folder that exists")
+    _check_targets(save, export)
     reporter = Reporter(quiet=quiet, progress=False)
     run = Path(folder)
     begin_from = _begin_from(run, resume, resume_from)
@@ -242,7 +242,9 @@ def train(
     where = resolve_device(device)
     with processes(where) as group:
         corpus, parts = _read(sources, heldout or [], watch=watch, need_heldout=not no_heldout, reporter=reporter)
-        compute, ceiling = _fastest(dtype, group.device)
+        if save is not None and not corpus.heldout:
+            raise UsageError(f"--save {save}: only weights that were evaluated go there, and nothing is held out")
+        compute, ceiling = _fastest(dtype, group)
         hardware = describe_device(group.device) + (f", {group.size} processes" if group.size > 1 else "")
         trainer = Trainer(
             PRESETS[preset],
@@ -273,12 +275,28 @@ def train(
         if result is None:
             reporter.note(f"paused at step {trainer.step:,}; --resume goes on")
             if trainer.stopped_by:
-                raise typer.Exit(128 + trainer.stopped_by)
+                raise SystemExit(128 + trainer.stopped_by)
             return
         _finish(trainer, result, markov_order, save, json_summary, reporter)
 
 
-def _fastest(dtype: o.DTypeChoice, device: str) -> tuple[torch.dtype, float]:
+def _check_targets(save: str | None, export: str | None) -> None:
+    """Refuse before the run, not after it, what could not be written then, or would be lost."""
+    from pathlib import Path
+
+    from dnahnet_cli.model.weights import find_model
+    from dnahnet_cli.training.checkpoint import check_target
+
+    if save is not None:
+        if not (save.endswith(".safetensors") and Path(save).parent.is_dir()):
+            raise UsageError(f"--save {save}: expected a .safetensors file in a folder that exists")
+        if Path(save).exists():
+            find_model(save)
+    if export is not None:
+        check_target(Path(export))
+
+
+def _fastest(dtype: o.DTypeChoice, group: Processes) -> tuple[torch.dtype, float]:
     """Return the compute dtype and its matrix products in FLOP/s; `auto` takes bfloat16 where it is measured faster."""
     import torch
 
@@ -286,9 +304,11 @@ def _fastest(dtype: o.DTypeChoice, device: str) -> tuple[torch.dtype, float]:
     from dnahnet_cli.training.hardware import matmul_ceiling
 
     if dtype != "auto":
-        compute = resolve_dtype(dtype, device)
-        return compute, matmul_ceiling(device, compute)
-    ceilings = {compute: matmul_ceiling(device, compute, 0.2) for compute in (torch.float32, torch.bfloat16)}
+        compute = resolve_dtype(dtype, group.device)
+        return compute, matmul_ceiling(group.device, compute)
+    ceilings = {  # the first process's, or they might choose differently
+        compute: group.agreed(matmul_ceiling(group.device, compute, 0.2)) for compute in (torch.float32, torch.bfloat16)
+    }
     compute = torch.bfloat16 if ceilings[torch.bfloat16] > 1.5 * ceilings[torch.float32] else torch.float32
     return compute, ceilings[compute]
 
@@ -299,6 +319,8 @@ def _begin_from(run: Path, resume: bool, resume_from: str | None) -> Path | None
 
     from dnahnet_cli.training.checkpoint import latest_checkpoint
 
+    if run.exists() and not run.is_dir():
+        raise UsageError(f"-o {run} is a file: expected a folder")
     latest = latest_checkpoint(run)
     if resume_from is not None:
         if latest is not None and not resume:

@@ -122,7 +122,8 @@ def promote(model: HNet, card: dict[str, Any], path: Path, corpus: Corpus, confi
     finally:
         trial.unlink(missing_ok=True)
         trial.with_suffix(".json").unlink(missing_ok=True)
-    if new >= old:
+    better = math.isfinite(new) if math.isnan(old) else new < old
+    if not better:
         return Promotion(False, new, old)
     rule = "the mean over held-out species, in float32 and as saved, had to be smaller than that of the weights before"
     before = {} if math.isnan(old) else {"sha256": find_model(str(path)).sha256, "mean": old}

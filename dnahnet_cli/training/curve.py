@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -28,26 +29,37 @@ class Curve:
         self.path, self.columns = folder / NAME, columns(num_stages)
 
     def begin(self, step: int) -> None:
-        """Keep the rows up to `step`, or begin an empty curve."""
-        rows = []
-        if self.path.is_file():
-            with self.path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"] or 0) <= step]
-        self._write(rows, "w")
+        """Keep the rows up to `step`, or begin an empty curve. A line that was cut off is none.
 
-    def add(self, row: Mapping[str, object]) -> None:
-        """Append a row; columns that it lacks stay empty."""
-        self._write([row], "a")
-
-    def _write(self, rows: Sequence[Mapping[str, object]], mode: str) -> None:
+        Raises OutputError, also for a file of this name that is no curve.
+        """
+        temporary = self.path.with_name(f".{NAME}.partial")
         try:
-            with self.path.open(mode, newline="") as file:
-                writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n", extrasaction="ignore")
-                if mode == "w":
-                    writer.writeheader()
-                writer.writerows(rows)
+            lines = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
+            reader = csv.DictReader(line for line in lines if line.endswith("\n"))
+            if lines and "step" not in (reader.fieldnames or ()):
+                raise ValueError("no curve")
+            rows = [row for row in reader if int(row["step"]) <= step]
+            self._write(temporary, rows, header=True)
+            os.replace(temporary, self.path)
+        except (LookupError, ValueError, TypeError, csv.Error) as error:
+            raise OutputError(f"{self.path}: not the curve of a run; choose another folder") from error
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Append a row; columns that it lacks stay empty. Raises OutputError."""
+        try:
+            self._write(self.path, [row], header=False)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def _write(self, path: Path, rows: Sequence[Mapping[str, object]], *, header: bool) -> None:
+        with path.open("w" if header else "a", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n", extrasaction="ignore")
+            if header:
+                writer.writeheader()
+            writer.writerows(rows)
 
 
 def draw(folder: Path) -> Path | None:
@@ -57,7 +69,8 @@ def draw(folder: Path) -> Path | None:
     except ImportError:
         return None
     with (folder / NAME).open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        rows, names = list(reader), reader.fieldnames or ()
 
     def points(column: str) -> tuple[list[float], list[float]]:
         pairs = [(float(row["bases"]) / 1e6, float(row[column])) for row in rows if row[column]]
@@ -72,7 +85,7 @@ def draw(folder: Path) -> Path | None:
         loss.set_ylim(values[0] - 0.01, values[int(0.98 * (len(values) - 1))] + 0.02)
     loss.set_ylabel("bits per base")
     loss.legend()
-    for column in [name for name in (rows[0] if rows else {}) if name[0] == "F"]:
+    for column in [name for name in names if name[0] == "F"]:
         cuts.plot(*points(column), linewidth=0.8, label=f"stage {column[1:]}")
     cuts.set_ylabel("share of cuts")
     cuts.set_ylim(0, 1)

@@ -16,14 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dnahnet_cli.errors import DnahnetError, InputError
+from dnahnet_cli.errors import DnahnetError, InputError, ModelError, OutputError
 from dnahnet_cli.model.chunking import boundary_rates, ratio_loss
 from dnahnet_cli.model.config import NUM_BASES, ModelConfig
 from dnahnet_cli.model.flops import flops
 from dnahnet_cli.model.hnet import HNet, Output
 from dnahnet_cli.model.layers import set_compute_dtype
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.training.checkpoint import adapt, load_checkpoint, save_checkpoint, save_latest
+from dnahnet_cli.training.checkpoint import (
+    Checkpoint,
+    adapt,
+    check_target,
+    load_checkpoint,
+    save_checkpoint,
+    save_latest,
+)
 from dnahnet_cli.training.curve import Curve
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
 from dnahnet_cli.training.packed import Corpus
@@ -33,6 +40,7 @@ from dnahnet_cli.training.sampler import Batch, Sampler, heldout_windows
 from dnahnet_cli.training.schedule import Schedule
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+STABLE = "stable"
 
 
 class TrainingError(DnahnetError):
@@ -100,6 +108,15 @@ def losses(output: Output, targets: Tensor, ratios: Sequence[float]) -> tuple[Te
     return cross_entropy, ratio
 
 
+@dataclass
+class Since:
+    """What the steps since the last row of the curve add up to. A checkpoint keeps it, so a pause leaves no trace."""
+
+    sums: Tensor  # of what `Trainer._update` returns
+    steps: int = 0
+    bases: int = 0
+
+
 class Trainer:
     """One run: model, optimiser, data, and how far it has come.
 
@@ -136,6 +153,7 @@ class Trainer:
         self.sampler = Sampler(corpus.train, config.seed)
         self.curve = Curve(folder, model_config.num_stages)
         self.step, self.bases_seen, self.minutes, self.flops = 0, 0, 0.0, 0.0
+        self.since = self._nothing()
         self.cold_step = 0  # where the optimiser knew nothing, and warming up begins
         self.stopped_by = 0  # set to a signal's number, it makes `run` pause after the step in progress
         for genome in corpus.heldout:  # too short a genome is better noticed now than at the first evaluation
@@ -148,45 +166,49 @@ class Trainer:
 
         Raises TrainingError when the loss stops being a number, OutputError when a file cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.processes.first:
-            self.curve.begin(self.step)
+        self._open_folder()
         began = mark = time.monotonic()
         saved = last_log = began
         earlier = self.minutes
         aside = 0.0  # seconds spent on checkpoints and evaluations
         # A run that is resumed within the decay has its stable checkpoint, and must not replace it by a decayed one.
         stable_saved = self.config.schedule.decaying(self.config.budget_spent(self.step, self.minutes))
-        sums, steps, bases = torch.zeros(0), 0, 0
+        length, bases = self.config.length, 0
         while True:
             self.minutes = self.processes.agreed(earlier + (time.monotonic() - began - aside) / 60)
             progress = self.config.budget_spent(self.step, self.minutes)
+            finished = progress >= 1
             stop = self.stopped_by or self.minutes - earlier >= stop_after
-            paused = progress < 1 and self.processes.agreed(float(stop)) > 0
-            due = steps >= self.config.report_steps
-            if steps and (due or progress >= 1 or paused):
-                row = self._report(sums / steps, bases, time.monotonic() - mark)
+            paused = not finished and self.processes.agreed(float(stop)) > 0
+            if self.since.steps >= self.config.report_steps or (finished and self.since.steps):
+                row = self._report(length, bases, mark)
                 now = time.monotonic()
-                save = self.processes.agreed(float(now - saved > 60 * self.config.checkpoint_minutes)) > 0
-                if save and progress < 1 and not paused:
-                    row["heldout_bits"] = self._checkpoint()
-                    saved = time.monotonic()
+                due = self.processes.agreed(float(now - saved > 60 * self.config.checkpoint_minutes)) > 0
+                save = due and not finished and not paused
+                if save:
+                    row["heldout_bits"] = self._glance()
                 if self.processes.first:
                     self.curve.add(row)
+                if save:  # after its row: a run that is killed in between makes both again
+                    self._save_latest()
+                    saved = time.monotonic()
                 if now - last_log > 30 or save:
                     self._say(row)
                     last_log = now
                 self._look_for_more()
                 aside += time.monotonic() - now
-                mark = time.monotonic()
-                sums, steps, bases = torch.zeros(0), 0, 0
-            if progress >= 1 or paused:
+                mark, bases = time.monotonic(), 0
+            if finished or paused:
                 break
             decaying = self.config.schedule.decaying(progress)
             if decaying and not stable_saved:
+                now = time.monotonic()
+                self._settle()
                 if self.processes.first:
-                    self.save(self.folder / "stable")
+                    self.save(self.folder / STABLE)
                 stable_saved = True
+                spent = time.monotonic() - now
+                aside, mark = aside + spent, mark + spent
             length, tokens = self.config.length, self.config.tokens_per_step
             if decaying:
                 length, tokens = self.config.final_length, self.config.final_tokens_per_step
@@ -195,16 +217,26 @@ class Trainer:
                 self.step, num_windows, length, rank=self.processes.rank, world_size=self.processes.size
             )
             values = self._update(batch, self.config.schedule.factor(self.step - self.cold_step, progress))
-            sums = values if steps == 0 else sums + values
+            bases += num_windows * length
             self.step += 1
             self.bases_seen += num_windows * length
+            self.since = Since(self.since.sums + values, self.since.steps + 1, self.since.bases + num_windows * length)
             if self.hardware not in self.made_on:
                 self.made_on.append(self.hardware)
-            steps, bases = steps + 1, bases + num_windows * length
-        if self.processes.first:
-            save_latest(self.folder, self.step, *self._state(), self.config.part_mib)
+        self._settle()
+        self._save_latest()
         self.processes.wait()
         return None if paused else self.evaluate()
+
+    def _open_folder(self) -> None:
+        """Make the run's folder and its curve. Raises OutputError, now rather than at the first checkpoint."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder} cannot be made: {error.strerror or error}") from error
+        check_target(self.folder / STABLE)
+        if self.processes.first:
+            self.curve.begin(self.step)
 
     def evaluate(self) -> HeldOut:
         """Evaluate on the held-out genomes and add the figure to the curve."""
@@ -267,17 +299,29 @@ class Trainer:
 
     # --- reporting ---
 
-    def _report(self, means: Tensor, bases: int, seconds: float) -> dict[str, object]:
-        """Return a row of the curve. Waits for the device, the only time that a step is waited for."""
-        means = self.processes.total(means) / self.processes.size
-        nats, ratio, *rates, norm = means.tolist()
-        if not math.isfinite(nats + norm):
+    def _nothing(self) -> Since:
+        return Since(torch.zeros(3 + 2 * self.model.config.num_stages, device=self.device))
+
+    def _settle(self) -> None:
+        """Make the sums since the last row those of all processes. Waits for the device.
+
+        Raises TrainingError when they are no numbers: such a network must be neither reported nor saved.
+        """
+        self.since.sums = self.processes.total(self.since.sums) / self.processes.size
+        if not bool(self.since.sums.isfinite().all()):
             raise TrainingError(
                 f"the loss is no longer a number at step {self.step}: go on from the last checkpoint with a lower "
                 "--learning-rate"
             )
-        work = flops(self.model.config, self.config.length, [min(1.0, f) for f in rates[::2]])
-        self.flops += 3 * work.per_base * bases
+
+    def _report(self, length: int, bases: int, mark: float) -> dict[str, object]:
+        """Return a row of the curve, with the speed of `bases` made since `mark`, and begin anew."""
+        self._settle()
+        seconds = time.monotonic() - mark
+        nats, ratio, *rates, norm = (self.since.sums / self.since.steps).tolist()
+        work = flops(self.model.config, length, [min(1.0, f) for f in rates[::2]])
+        self.flops += 3 * work.per_base * self.since.bases
+        self.since = self._nothing()
         rate = max(group["lr"] for group in self.optimizer.param_groups)
         names = self.curve.columns[5 : 5 + len(rates)]
         return {
@@ -303,14 +347,16 @@ class Trainer:
 
     # --- checkpoints ---
 
-    def _checkpoint(self) -> float | str:
-        """Save, and return held-out bits on a few windows for the curve."""
-        if self.processes.first:
-            save_latest(self.folder, self.step, *self._state(), self.config.part_mib)
+    def _glance(self) -> float | str:
+        """Return held-out bits on a few windows, for the curve."""
         windows = max(1, self.config.heldout_windows // 4)
         if not self.corpus.heldout:
             return ""
         return round(evaluate(self.model, self.corpus.heldout, windows, self.config.heldout_length).mean, 5)
+
+    def _save_latest(self) -> None:
+        if self.processes.first:
+            save_latest(self.folder, self.step, *self._state(), self.config.part_mib)
 
     def save(self, folder: Path, *, moments: bool = True) -> None:
         """Write a checkpoint to `folder`; without the optimiser's moments it is a third as large."""
@@ -329,6 +375,7 @@ class Trainer:
             "cold_step": self.cold_step,
             "minutes": self.minutes,
             "flops": self.flops,
+            "since": {"sums": self.since.sums.tolist(), "steps": self.since.steps, "bases": self.since.bases},
             "made_on": self.made_on,
             "train": json.loads(json.dumps(asdict(self.config))),
         }
@@ -340,8 +387,14 @@ class Trainer:
         A checkpoint without moments warms up again: its optimiser knows nothing yet.
         """
         checkpoint = load_checkpoint(folder, self.device)
+        try:
+            self._continue(checkpoint, folder)
+        except (KeyError, TypeError, ModelError) as error:
+            raise InputError(f"{folder}: not a checkpoint of this program, or one of another version") from error
+
+    def _continue(self, checkpoint: Checkpoint, folder: Path) -> None:
         facts = checkpoint.facts
-        if ModelConfig.from_json(facts.get("config", "")) != self.model.config:
+        if ModelConfig.from_json(facts["config"]) != self.model.config:
             raise InputError(f"{folder}: a checkpoint of another network; give the --preset that it was begun with")
         if facts["train"]["seed"] != self.config.seed:
             self.log(f"{folder} was begun with --seed {facts['train']['seed']}: the order of windows changes")
@@ -359,3 +412,6 @@ class Trainer:
         self.minutes, self.flops = facts["minutes"], facts["flops"]
         self.made_on = facts["made_on"]
         self.cold_step = facts["cold_step"] if any(moments.values()) else self.step
+        if "since" in facts:
+            since = facts["since"]
+            self.since = Since(torch.tensor(since["sums"], device=self.device), since["steps"], since["bases"])

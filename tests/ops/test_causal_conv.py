@@ -1,6 +1,8 @@
-"""The causal convolution against a loop over positions and taps in float64."""
+"""The causal convolution, and its gradient, against a loop over positions and taps in float64."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.ops.causal_conv import causal_conv_silu
+from dnahnet_cli.ops.causal_conv import causal_conv_silu, reference
+from dnahnet_cli.ops.causal_conv.explicit import causal_conv_silu_from_start
 from tests.ops.places import everywhere
 
 BATCH, CHANNELS = 2, 5
@@ -111,3 +114,100 @@ def test_computes_in_the_dtype_of_its_input() -> None:
     assert y.dtype == tails.dtype == torch.bfloat16
     expected, _ = naive(x, weight, bias, tail)
     torch.testing.assert_close(y.double(), expected, rtol=0.05, atol=0.1)
+
+
+# --- with the gradient written out ---
+
+
+def outcome(function: Callable[..., Tensor], tensors: list[Tensor], y_weight: Tensor) -> list[Tensor]:
+    """Return the function's y, and the gradients of sum(y_weight * y) for x, weight and bias."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    y_BLC = function(*leaves)
+    return [y_BLC.detach(), *torch.autograd.grad((y_BLC * y_weight).sum(), leaves)]
+
+
+def y_of_naive(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return naive(x, weight, bias, None)[0]
+
+
+def inputs_and_weight(length: int, taps: int, seed: int, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
+    x, weight, bias, _ = make_inputs(length, taps, False, seed)
+    y_weight = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed + 1))
+    return [x.to(dtype), weight.to(dtype), bias.to(dtype)], y_weight.to(dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(1, 40), taps=st.integers(2, 6), seed=st.integers(0, 100))
+def test_explicit_equals_the_loop_to_the_last_digits(length: int, taps: int, seed: int) -> None:
+    tensors, y_weight = inputs_and_weight(length, taps, seed, torch.float64)
+    actual = outcome(causal_conv_silu_from_start, tensors, y_weight)
+    for one, other in zip(actual, outcome(y_of_naive, tensors, y_weight), strict=True):
+        assert one.dtype == torch.float64
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_explicit_equals_the_reference(length: int) -> None:
+    def y_of_reference(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return reference.causal_conv_silu(x, weight, bias, None, Capture.nowhere())[0]
+
+    tensors, y_weight = inputs_and_weight(length, 4, length, torch.float32)
+    actual = outcome(causal_conv_silu_from_start, tensors, y_weight)
+    for one, other in zip(actual, outcome(y_of_reference, tensors, y_weight), strict=True):
+        assert one.dtype == other.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("captures", [False, True], ids=["no captures", "captures"])
+@pytest.mark.parametrize("with_tail", [False, True], ids=["fresh", "continued"])
+@pytest.mark.parametrize("grad", [False, True], ids=["inference", "training"])
+def test_every_way_to_call_gives_what_the_reference_gives(grad: bool, with_tail: bool, captures: bool) -> None:
+    x, weight, bias, tail = make_inputs(19, 4, with_tail)
+    x.requires_grad_()
+    capture = everywhere(BATCH, 19) if captures else Capture.nowhere()
+    with torch.set_grad_enabled(grad):
+        y, tails = causal_conv_silu(x, weight, bias, tail, capture)
+        expected_y, expected_tails = reference.causal_conv_silu(x, weight, bias, tail, capture)
+    assert y.requires_grad == grad
+    torch.testing.assert_close(y, expected_y, rtol=1e-6, atol=1e-6)
+    assert torch.equal(tails, expected_tails)
+
+
+def test_explicit_in_bfloat16_keeps_the_gradients_of_its_parameters_in_float32() -> None:
+    (x, weight, bias), y_weight = inputs_and_weight(150, 4, 0, torch.float32)
+    x, y_weight = x.bfloat16(), y_weight.bfloat16()
+    exact = outcome(y_of_naive, [x.double(), weight.double(), bias.double()], y_weight.double())
+    actual = outcome(causal_conv_silu_from_start, [x, weight, bias], y_weight)
+    assert [tensor.dtype for tensor in actual] == [torch.bfloat16, torch.bfloat16, torch.float32, torch.float32]
+    for one, other in zip(actual, exact, strict=True):
+        scale = float(other.abs().max())
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=0.02 * scale)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+def test_explicit_takes_views_and_a_gradient_that_is_one_number() -> None:
+    (x, weight, bias), _ = inputs_and_weight(17, 4, 0, torch.float64)
+    _, view = torch.cat([x, x], dim=-1).split([CHANNELS, CHANNELS], dim=-1)
+    turned = weight.t().contiguous().t()
+    assert not view.is_contiguous() and not turned.is_contiguous()
+    one = torch.ones((), dtype=torch.float64)
+    actual = outcome(causal_conv_silu_from_start, [view, turned, bias], one)
+    for actual_tensor, expected in zip(actual, outcome(y_of_naive, [x, weight, bias], one), strict=True):
+        torch.testing.assert_close(actual_tensor, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 3, 16])
+def test_explicit_sees_nothing_of_what_follows(length: int) -> None:
+    (x, weight, bias), _ = inputs_and_weight(length, 4, 0, torch.float32)
+    padded = torch.cat([x, torch.full((BATCH, 6, CHANNELS), torch.nan)], dim=1)
+    y = causal_conv_silu_from_start(padded, weight, bias)
+    torch.testing.assert_close(y[:, :length], causal_conv_silu_from_start(x, weight, bias), rtol=1e-6, atol=1e-6)
+
+
+def test_explicit_leaves_inputs_and_gradients_alone() -> None:
+    tensors, y_weight = inputs_and_weight(20, 4, 0, torch.float32)
+    copies = [tensor.clone() for tensor in (*tensors, y_weight)]
+    leaves = [tensor.requires_grad_() for tensor in tensors]
+    causal_conv_silu_from_start(*leaves).backward(y_weight)
+    for tensor, copy in zip((*leaves, y_weight), copies, strict=True):
+        assert torch.equal(tensor, copy)

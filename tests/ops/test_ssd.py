@@ -1,7 +1,8 @@
-"""The chunked recurrence against the recurrence itself, one position at a time in float64."""
+"""The chunked recurrence, and its gradient, against the recurrence itself, one position at a time in float64."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.ops.ssd import ssd
+from dnahnet_cli.ops.ssd import reference, ssd
+from dnahnet_cli.ops.ssd.explicit import ssd_from_start
 from tests.ops.places import everywhere
 
 BATCH, HEADS, CHANNELS, STATES = 2, 3, 4, 5
@@ -203,4 +205,139 @@ def test_inputs_are_left_alone() -> None:
     copies = [t.clone() for t in inputs.tensors]
     run(inputs, everywhere(BATCH, 30), 16)
     for tensor, copy in zip(inputs.tensors, copies, strict=True):
+        assert torch.equal(tensor, copy)
+
+
+# --- with the gradient written out ---
+
+
+def outcome(function: Callable[..., Tensor], tensors: list[Tensor], weight: Tensor) -> list[Tensor]:
+    """Return the function's y, and the gradients of sum(weight * y) for all tensors."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    y_BLHP = function(*leaves)
+    return [y_BLHP.detach(), *torch.autograd.grad((y_BLHP * weight).sum(), leaves)]
+
+
+def y_of_naive(*tensors: Tensor) -> Tensor:
+    return naive(Inputs(*tensors, None))[0]
+
+
+def weight_for(inputs: Inputs) -> Tensor:
+    random = torch.Generator().manual_seed(9)
+    return torch.randn(inputs.x_BLHP.shape, generator=random, dtype=inputs.x_BLHP.dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    length=st.integers(1, 70) | st.sampled_from([127, 128, 129, 150]),
+    chunk=st.sampled_from([1, 2, 7, 16, 64]),
+    heads=st.integers(1, HEADS),
+    seed=st.integers(0, 100),
+)
+def test_explicit_equals_the_recurrence_to_the_last_digits(length: int, chunk: int, heads: int, seed: int) -> None:
+    inputs = make_inputs(length, False, seed)
+    x, log_decay, b, c = (tensor.double() for tensor in inputs.tensors)
+    tensors = [x[:, :, :heads], log_decay[:, :, :heads], b, c]
+    weight = weight_for(inputs).double()[:, :, :heads]
+    expected = outcome(y_of_naive, tensors, weight)
+    actual = outcome(lambda *leaves: ssd_from_start(*leaves, chunk), tensors, weight)
+    for one, other in zip(actual, expected, strict=True):
+        assert one.dtype == torch.float64
+        assert_near(one, other, 1e-12)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_explicit_equals_the_reference(length: int) -> None:
+    inputs = make_inputs(length, False, seed=length)
+    weight = weight_for(inputs)
+    expected = outcome(lambda *t: reference.ssd(*t, None, Capture.nowhere(), 16)[0], inputs.tensors, weight)
+    actual = outcome(lambda *t: ssd_from_start(*t, 16), inputs.tensors, weight)
+    for one, other in zip(actual, expected, strict=True):
+        assert one.dtype == other.dtype == torch.float32
+        assert_near(one, other, 5e-6)
+
+
+@pytest.mark.parametrize("captures", [False, True], ids=["no captures", "captures"])
+@pytest.mark.parametrize("with_state", [False, True], ids=["fresh", "continued"])
+@pytest.mark.parametrize("grad", [False, True], ids=["inference", "training"])
+def test_every_way_to_call_gives_what_the_reference_gives(grad: bool, with_state: bool, captures: bool) -> None:
+    inputs = make_inputs(37, with_state).leaves(torch.float32)
+    capture = everywhere(BATCH, 37) if captures else Capture.nowhere()
+    with torch.set_grad_enabled(grad):
+        y, states = run(inputs, capture, 16)
+        expected_y, expected_states = reference.ssd(*inputs.tensors[:4], inputs.state_BHNP, capture, 16)
+    assert states.dtype == torch.float32
+    assert y.requires_grad == grad
+    assert_near(y.detach(), expected_y.detach(), 1e-6)
+    assert_near(states.detach(), expected_states.detach(), 1e-6)
+
+
+def test_explicit_in_bfloat16_is_as_close_as_the_reference() -> None:
+    inputs = make_inputs(150, False)
+    x, log_decay, b, c = inputs.tensors
+    rounded = [x.bfloat16(), log_decay, b.bfloat16(), c.bfloat16()]
+    weight = weight_for(inputs).bfloat16()
+    exact = outcome(y_of_naive, [tensor.double() for tensor in rounded], weight.double())
+    actual = outcome(lambda *t: ssd_from_start(*t, 64), rounded, weight)
+    for tensor, one, other in zip([x.bfloat16(), *rounded], actual, exact, strict=True):
+        assert one.dtype == tensor.dtype
+        assert_near(one, other, 0.02)
+
+
+def test_explicit_takes_what_the_network_gives_it() -> None:
+    """Views of wider tensors, positions or heads first; a gradient that is one number seen everywhere."""
+    length = 37
+    inputs = make_inputs(length, False)
+    x, log_decay, b, c = inputs.tensors
+    _, b_view, c_view = torch.cat([b, b, c], dim=-1).split([STATES, STATES, STATES], dim=-1)
+    views = [x.transpose(1, 2).contiguous().transpose(1, 2), log_decay.mT.contiguous().mT, b_view, c_view]
+    assert not any(view.is_contiguous() for view in views)
+    weights = [torch.ones(()), weight_for(inputs).permute(3, 0, 1, 2).contiguous().permute(1, 2, 3, 0)]
+    for weight in weights:
+        expected = outcome(y_of_naive, inputs.tensors, weight)
+        for one, other in zip(outcome(lambda *t: ssd_from_start(*t, 16), views, weight), expected, strict=True):
+            assert_near(one, other)
+
+
+def test_explicit_forgets_at_once_and_never() -> None:
+    """Above the diagonal the decays overflow; neither they nor a factor of 0 may leave a NaN."""
+    inputs = make_inputs(50, False)
+    inputs.log_decay_BLH[:, :, 0] = 0.0
+    inputs.log_decay_BLH[:, :, 1] = -60.0
+    inputs.log_decay_BLH[:, :, 2] = 0.0
+    inputs.log_decay_BLH[:, 30, 2] = -1e4
+    weight = weight_for(inputs)
+    expected = outcome(y_of_naive, inputs.tensors, weight)
+    for one, other in zip(outcome(lambda *t: ssd_from_start(*t, 16), inputs.tensors, weight), expected, strict=True):
+        assert_near(one, other)
+
+
+def test_explicit_keeps_its_digits_after_a_long_past_of_strong_decay() -> None:
+    length = 1024
+    inputs = make_inputs(length, False)
+    inputs.log_decay_BLH.mul_(0.01)
+    inputs.log_decay_BLH[:, : length // 2] -= 10.0
+    weight = weight_for(inputs)
+    expected = outcome(y_of_naive, inputs.tensors, weight)
+    for one, other in zip(outcome(ssd_from_start, inputs.tensors, weight), expected, strict=True):
+        assert_near(one, other)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("length", [1, 16, 33])
+def test_explicit_reads_no_memory_that_was_not_written(length: int) -> None:
+    inputs = make_inputs(length, False)
+    weight = weight_for(inputs)
+    expected = outcome(y_of_naive, inputs.tensors, weight)
+    for one, other in zip(outcome(lambda *t: ssd_from_start(*t, 16), inputs.tensors, weight), expected, strict=True):
+        assert_near(one, other)
+
+
+def test_explicit_leaves_inputs_and_gradients_alone() -> None:
+    inputs = make_inputs(32, False).leaves(torch.float32)
+    weight = weight_for(inputs)
+    tensors = [*inputs.tensors, weight]
+    copies = [tensor.detach().clone() for tensor in tensors]
+    ssd_from_start(*inputs.tensors, 16).backward(weight)
+    for tensor, copy in zip(tensors, copies, strict=True):
         assert torch.equal(tensor, copy)

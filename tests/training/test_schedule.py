@@ -1,4 +1,4 @@
-"""Warm-up, stable, decay to zero."""
+"""Warm-up, stable, decay to zero; or a cosine."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ def test_reaches_zero_and_never_rises_again(schedule: Schedule) -> None:
 def test_a_run_too_short_to_warm_up_still_ends_at_zero() -> None:
     assert SCHEDULE.factor(3, 1.0) == 0
     assert 0 < SCHEDULE.factor(3, 0.8) < SCHEDULE.factor(3, 0.5)
+
+
+# --- cosine ---
+
+COSINE = Schedule(warmup_steps=10, decay_fraction=0.25, kind="cosine")
+
+
+@given(st.floats(0, 1.3))
+def test_a_cosine_falls_from_the_start(progress: float) -> None:
+    expected = math.cos(math.pi * min(progress, 1) / 2) ** 2  # the same curve, by the half-angle formula
+    assert COSINE.factor(100, progress) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_cosine_warms_up_too_and_has_the_same_last_phase() -> None:
+    """In which the windows are longer, whatever the learning rate does."""
+    assert [COSINE.factor(step, 0.0) for step in range(11)] == pytest.approx([min(1, (k + 1) / 10) for k in range(11)])
+    assert COSINE.factor(4, 0.5) == pytest.approx(0.25)
+    assert [COSINE.decaying(progress) for progress in (0.0, 0.75, 0.76, 1.0)] == [False, False, True, True]
+
+
+def test_no_warm_up_begins_at_the_full_rate() -> None:
+    assert Schedule(warmup_steps=0).factor(0, 0.0) == 1
