@@ -46,7 +46,7 @@ def help_of(command: str = "") -> str:
 
 
 def commands_in(text: str) -> list[str]:
-    """Return the names in the box `Commands` of the program's help."""
+    """Return the names in the box `Commands` of a help text."""
     box = text.partition("─ Commands ─")[2]
     return re.findall(r"^│ ([a-z][a-z-]*) ", box, re.MULTILINE)
 
@@ -54,11 +54,14 @@ def commands_in(text: str) -> list[str]:
 def render() -> str:
     """Return the page."""
     program = help_of()
-    commands = commands_in(program)
+    texts = {"": program}
     with ThreadPoolExecutor() as threads:
-        texts = [program, *threads.map(help_of, commands)]
-    titles = ["dnahnet", *(f"dnahnet {command}" for command in commands)]
-    sections = [f"## {title}\n\n```text\n{text}\n```\n" for title, text in zip(titles, texts, strict=True)]
+        commands = commands_in(program)
+        for command, text in zip(commands, threads.map(help_of, commands), strict=True):
+            texts[command] = text
+            members = [f"{command} {member}" for member in commands_in(text)]  # of a command that is a group
+            texts |= zip(members, threads.map(help_of, members), strict=True)
+    sections = [f"## {f'dnahnet {name}'.strip()}\n\n```text\n{text}\n```\n" for name, text in texts.items()]
     return "\n".join([INTRODUCTION, *sections])
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli import boundaries, essentiality, pack, score, score_variants, train
+from dnahnet_cli.cli import boundaries, essentiality, evaluate, pack, score, score_variants, train
 from dnahnet_cli.errors import DnahnetError
 
 INTERRUPTED = 130
@@ -84,6 +84,9 @@ for _name, _command in (
     ("pack", pack.pack),
 ):
     app.command(_name, no_args_is_help=True)(guarded(_command))
+for _name, _command in evaluate.MEMBERS.items():
+    evaluate.app.command(_name, no_args_is_help=True)(guarded(_command))
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def run() -> None:

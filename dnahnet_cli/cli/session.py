@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from dnahnet_cli.genome import Interval, Strand
     from dnahnet_cli.io.fasta import Fasta
+    from dnahnet_cli.model.hnet import HNet
     from dnahnet_cli.model.weights import ModelFile
-    from dnahnet_cli.scoring.engine import Engine
+    from dnahnet_cli.scoring.engine import Engine, EngineOptions
 
 
 @dataclass(frozen=True)
@@ -69,26 +70,13 @@ class Session:
 
     def engine(self, also_circular: frozenset[str] = frozenset()) -> Engine:
         """Load the network and return the engine."""
-        import torch
+        from dnahnet_cli.scoring.engine import Engine
 
-        from dnahnet_cli.model.weights import load_model
-        from dnahnet_cli.scoring.engine import Engine, EngineOptions
-        from dnahnet_cli.scoring.reading import TileGrid
-
-        torch.set_num_threads(self.request.threads or _physical_cores())
-        device = resolve_device(self.request.device)
-        dtype = resolve_dtype(self.request.dtype, device)
-        self.dtype_name = str(dtype).removeprefix("torch.")
-        model = load_model(self.model_file, device, dtype)
+        model, self.dtype_name = load_network(self.model_file, self.request, self.reporter)
         circular = self._circular(also_circular)
-        self.reporter.detail(
-            f"model {self.model_file.name} ({model.num_parameters():,} parameters), {device}, {self.dtype_name}, "
-            f"{torch.get_num_threads()} threads; circular: {', '.join(sorted(circular)) or 'none'}"
-        )
-        options = EngineOptions(TileGrid(context=self.request.context), self.request.suffix or 0)
-        if self.request.batch_size != "auto":
-            options = EngineOptions(options.grid, options.suffix, batch_branches=_positive(self.request.batch_size))
-        return Engine(model, self.fasta, options, circular, _strands(self.request.strand))
+        self.reporter.detail(f"circular: {', '.join(sorted(circular)) or 'none'}")
+        options = engine_options(self.request, self.request.suffix or 0)
+        return Engine(model, self.fasta, options, circular, strands(self.request.strand))
 
     def regions(self, texts: Iterable[str] | None, bed: str | None) -> list[Interval] | None:
         """Return the regions asked for, or None for everything."""
@@ -134,6 +122,35 @@ class Session:
         return listed
 
 
+def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple[HNet, str]:
+    """Set the threads, load the network, and return it with the name of its dtype."""
+    import torch
+
+    from dnahnet_cli.model.weights import load_model
+
+    torch.set_num_threads(request.threads or _physical_cores())
+    device = resolve_device(request.device)
+    dtype = resolve_dtype(request.dtype, device)
+    dtype_name = str(dtype).removeprefix("torch.")
+    model = load_model(file, device, dtype)
+    reporter.detail(
+        f"model {file.name} ({model.num_parameters():,} parameters), {device}, {dtype_name}, "
+        f"{torch.get_num_threads()} threads"
+    )
+    return model, dtype_name
+
+
+def engine_options(request: Request, suffix: int) -> EngineOptions:
+    """Return the engine's options for a request and a suffix."""
+    from dnahnet_cli.scoring.engine import EngineOptions
+    from dnahnet_cli.scoring.reading import TileGrid
+
+    options = EngineOptions(TileGrid(context=request.context), suffix)
+    if request.batch_size == "auto":
+        return options
+    return EngineOptions(options.grid, suffix, batch_branches=_positive(request.batch_size))
+
+
 def resolve_device(name: str) -> str:
     import torch
 
@@ -169,7 +186,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _strands(choice: StrandChoice) -> tuple[Strand, ...]:
+def strands(choice: StrandChoice) -> tuple[Strand, ...]:
     from dnahnet_cli.genome import Strand
 
     both = (Strand.FORWARD, Strand.REVERSE)

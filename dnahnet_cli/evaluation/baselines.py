@@ -58,6 +58,14 @@ HYDROPATHY: Final[Mapping[str, float]] = {
     "W": -0.9, "Y": -1.3, "P": -1.6, "H": -3.2, "E": -3.5, "Q": -3.5, "D": -3.5, "N": -3.5, "K": -3.9, "R": -4.5,
 }  # fmt: skip
 
+# Cubic angstroms that a residue takes up in a protein: Zamyatnin, Prog. Biophys. Mol. Biol. 24:107 (1972). The
+# backbone is in all of them, so differences are those of the side chains.
+VOLUME: Final[Mapping[str, float]] = {
+    "G": 60.1, "A": 88.6, "S": 89.0, "C": 108.5, "D": 111.1, "P": 112.7, "N": 114.1, "T": 116.1, "E": 138.4,
+    "V": 140.0, "Q": 143.8, "H": 153.2, "M": 162.9, "I": 166.7, "L": 166.7, "K": 168.6, "R": 173.4, "F": 189.9,
+    "Y": 193.6, "W": 227.8,
+}  # fmt: skip
+
 
 def fewer_changes(residues: Residues) -> float:
     """Return minus the number of residues changed; the same for all single substitutions."""
@@ -72,3 +80,8 @@ def blosum62(residues: Residues) -> float:
 def hydropathy(residues: Residues) -> float:
     """Return minus the summed absolute change of hydropathy, Kyte-Doolittle; NaN where a residue is a stop."""
     return -sum(abs(HYDROPATHY.get(wild, math.nan) - HYDROPATHY.get(mutant, math.nan)) for wild, mutant in residues)
+
+
+def volume(residues: Residues) -> float:
+    """Return minus the summed absolute change of residue volume, cubic angstroms; NaN where a residue is a stop."""
+    return -sum(abs(VOLUME.get(wild, math.nan) - VOLUME.get(mutant, math.nan)) for wild, mutant in residues)

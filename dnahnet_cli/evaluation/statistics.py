@@ -2,19 +2,25 @@
 
 A score that is missing is NaN. Pairs with a NaN in either column are left out; a statistic that is not defined for what
 remains (a constant column, a single class, too few rows) is NaN, never 0.
+
+The `resampled_` functions give a statistic of many bootstrap resamples at once. A resample is how often each row was
+drawn, so the columns are sorted once for all of them. D resamples, N rows, G groups of equal values.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.int64]
+
+TOP: Final = 0.1  # the share of rows that NDCG looks at
+_BLOCK: Final = 1 << 20  # cells of a matrix of counts that are worked on at once
 
 
 def midranks(values: npt.ArrayLike) -> Floats:
@@ -50,6 +56,18 @@ def auroc(score: npt.ArrayLike, positive: npt.ArrayLike) -> float:
     return (rank_sum - num_positive * (num_positive + 1) / 2) / num_pairs
 
 
+def ndcg(score: npt.ArrayLike, measured: npt.ArrayLike, top: float = TOP) -> float:
+    """Return the normalised discounted cumulative gain of the rows that score highest, 0 to 1; NaN if not defined.
+
+    As ProteinGym defines it (Notin et al., NeurIPS 2023): gains are the measurements scaled to 0..1 from their least to
+    their greatest, the discount of rank r is 1 / log2(r + 1), only the first k = floor(top * N) ranks count, and the
+    sum is divided by that of the best order. Rows of equal score share the mean of the gains of their ranks, as in
+    scikit-learn, where ProteinGym leaves their order to the sort. NaN for constant measurements and when k is 0.
+    """
+    values, gains = _complete(score, measured)
+    return float(resampled_ndcg(values, gains, np.ones((1, len(values)), dtype=np.int64), top)[0])
+
+
 def bootstrap(statistic: Callable[[Indices], float], num_rows: int, *, draws: int, seed: int) -> Floats:
     """Return a statistic of `draws` resamples, (draws,); it is called with the drawn rows' indices, (num_rows,).
 
@@ -58,6 +76,79 @@ def bootstrap(statistic: Callable[[Indices], float], num_rows: int, *, draws: in
     """
     random = np.random.default_rng(seed)
     return np.array([statistic(random.integers(0, num_rows, num_rows)) for _ in range(draws)], dtype=np.float64)
+
+
+def resamples(num_rows: int, *, draws: int, seed: int | Sequence[int]) -> Indices:
+    """Return how often each row is drawn in each resample, (D, N): the same resamples as `bootstrap` makes."""
+    random = np.random.default_rng(seed)
+    counts = np.empty((draws, num_rows), dtype=np.int64)
+    for row in counts:
+        row[:] = np.bincount(random.integers(0, num_rows, num_rows), minlength=num_rows)
+    return counts
+
+
+def resampled_spearman(one: npt.ArrayLike, other: npt.ArrayLike, counts_DN: Indices) -> Floats:
+    """Return Spearman's correlation in each resample, (D,); NaN where a column is constant."""
+    x, y, counts_DN = _known(one, other, counts_DN)
+    x_groups, y_groups = _Groups.of(x), _Groups.of(y)
+
+    def of(counts_DN: Indices) -> Floats:
+        middle_D1 = (counts_DN.sum(axis=1, keepdims=True) + 1) / 2
+        x_DN = x_groups.midranks(counts_DN) - middle_D1
+        y_DN = y_groups.midranks(counts_DN) - middle_D1
+        scale_D = np.sqrt((counts_DN * x_DN**2).sum(axis=1) * (counts_DN * y_DN**2).sum(axis=1))
+        return _ratio((counts_DN * x_DN * y_DN).sum(axis=1), scale_D)
+
+    return _in_blocks(of, counts_DN)
+
+
+def resampled_auroc(score: npt.ArrayLike, positive: npt.ArrayLike, counts_DN: Indices) -> Floats:
+    """Return the area under the ROC curve in each resample, (D,); NaN where one class is missing."""
+    values, label, counts_DN = _known(score, positive, counts_DN)
+    groups, is_positive = _Groups.of(values), label > 0
+
+    def of(counts_DN: Indices) -> Floats:
+        positives_DN = counts_DN * is_positive
+        num_positive_D = positives_DN.sum(axis=1)
+        num_pairs_D = num_positive_D * (counts_DN.sum(axis=1) - num_positive_D)
+        rank_sum_D = (positives_DN * groups.midranks(counts_DN)).sum(axis=1)
+        return _ratio(rank_sum_D - num_positive_D * (num_positive_D + 1) / 2, num_pairs_D)
+
+    return _in_blocks(of, counts_DN)
+
+
+def resampled_ndcg(score: npt.ArrayLike, measured: npt.ArrayLike, counts_DN: Indices, top: float = TOP) -> Floats:
+    """Return `ndcg` in each resample, (D,), the measurements scaled anew in each."""
+    values, gains, counts_DN = _known(score, measured, counts_DN)
+    gains = gains - gains.min() if len(gains) else gains  # so that little is left to rounding
+    by_score, by_gain = _Groups.of(-values), _Groups.of(-gains)
+    most = int(counts_DN.sum(axis=1).max(initial=0))
+    discounts = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, most + 2)))])  # of the first r ranks
+
+    def of(counts_DN: Indices) -> Floats:
+        num_top_D = np.floor(counts_DN.sum(axis=1) * top + 1e-9).astype(np.int64)
+        least_D = np.where(counts_DN > 0, gains, np.inf).min(axis=1, initial=np.inf)
+        # Scaling to 0..1 takes the least gain off; by how much it divides cancels out.
+        offset_D = np.where(np.isfinite(least_D), least_D, 0.0) * discounts[num_top_D]
+        found_D = np.maximum(by_score.discounted(gains, counts_DN, discounts, num_top_D) - offset_D, 0.0)
+        best_D = by_gain.discounted(gains, counts_DN, discounts, num_top_D) - offset_D
+        tiny_D = 1e-12 * (1 + np.abs(offset_D))  # what rounding leaves of constant measurements
+        return _ratio(found_D, np.where(best_D > tiny_D, best_D, 0.0))
+
+    return _in_blocks(of, counts_DN)
+
+
+def two_sided_p(draws: npt.ArrayLike) -> float:
+    """Return twice the share of bootstrap draws on the rarer side of 0, at most 1; NaN where no draw is a number.
+
+    One is added to the draws and to those on either side, so that p is never below what so many draws can tell.
+    """
+    values = np.asarray(draws, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return math.nan
+    rarer = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (len(values) + 1))
 
 
 def interval(draws: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -77,3 +168,63 @@ def _complete(one: npt.ArrayLike, other: npt.ArrayLike) -> tuple[Floats, Floats]
         raise ValueError(f"two columns of equal length are needed, not {x.shape} and {y.shape}")
     known = ~(np.isnan(x) | np.isnan(y))
     return x[known], y[known]
+
+
+class _Groups:
+    """Rows in the order of a column, in groups of equal values."""
+
+    def __init__(self, order_N: Indices, first_G: Indices, group_N: Indices) -> None:
+        self._order_N, self._first_G, self._group_N = order_N, first_G, group_N
+
+    @classmethod
+    def of(cls, column: Floats) -> _Groups:
+        order = np.argsort(column, kind="stable")
+        first = np.flatnonzero(np.diff(column[order], prepend=np.nan) != 0)  # NaN differs from anything
+        group = np.empty(len(column), dtype=np.int64)
+        group[order] = np.repeat(np.arange(len(first)), np.diff(first, append=len(column)))
+        return cls(order, first, group)
+
+    def midranks(self, counts_DN: Indices) -> Floats:
+        """Return the rank of each row in each resample, equal values sharing the mean of theirs."""
+        size_DG = self._sums(counts_DN)
+        rank_DG = np.cumsum(size_DG, axis=1) - (size_DG - 1) / 2
+        ranks: Floats = rank_DG[:, self._group_N]
+        return ranks
+
+    def discounted(self, gains: Floats, counts_DN: Indices, discounts: Floats, num_top_D: Indices) -> Floats:
+        """Return the sum of gains times discounts over the first ranks of each resample."""
+        size_DG = self._sums(counts_DN)
+        last_DG = np.minimum(np.cumsum(size_DG, axis=1), num_top_D[:, None])
+        first_DG = np.minimum(np.cumsum(size_DG, axis=1) - size_DG, num_top_D[:, None])
+        mean_DG = self._sums(counts_DN * gains) / np.maximum(size_DG, 1)
+        total: Floats = (mean_DG * (discounts[last_DG] - discounts[first_DG])).sum(axis=1)
+        return total
+
+    def _sums(self, values_DN: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the sum over each group, (D, G)."""
+        if len(self._first_G) == 0:
+            return np.zeros((len(values_DN), 0), dtype=values_DN.dtype)
+        sums: npt.NDArray[Any] = np.add.reduceat(values_DN[:, self._order_N], self._first_G, axis=1)
+        return sums
+
+
+def _in_blocks(of: Callable[[Indices], Floats], counts_DN: Indices) -> Floats:
+    """Apply `of` to a few resamples at a time, which bounds memory."""
+    size = max(1, _BLOCK // max(counts_DN.shape[1], 1))
+    return np.concatenate([of(counts_DN[at : at + size]) for at in range(0, max(len(counts_DN), 1), size)])
+
+
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Floats:
+    """Return a quotient, NaN where it would be by 0."""
+    numerator, denominator = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    quotient: Floats = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator != 0)
+    return quotient
+
+
+def _known(one: npt.ArrayLike, other: npt.ArrayLike, counts_DN: Indices) -> tuple[Floats, Floats, Indices]:
+    """Return two columns and their counts without the rows in which either column is NaN."""
+    x, y = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if counts_DN.ndim != 2 or counts_DN.shape[1:] != x.shape:
+        raise ValueError(f"counts of {x.shape} rows are needed, not {counts_DN.shape}")
+    known = ~np.isnan(x) & ~np.isnan(y) if x.shape == y.shape else np.ones(len(x), dtype=np.bool_)
+    return *_complete(x, y), counts_DN[:, known]

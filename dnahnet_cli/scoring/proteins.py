@@ -102,7 +102,13 @@ def nearest_codon(codon: str, amino_acid: str) -> str:
         changes = [pair for pair in zip(codon, candidate, strict=True) if pair[0] != pair[1]]
         return len(changes), -sum(pair in _TRANSITIONS for pair in changes), candidate
 
-    return min((c for c, residue in AMINO_ACID_OF.items() if residue == amino_acid), key=distance)
+    return min(synonymous_codons(amino_acid), key=distance)
+
+
+@cache
+def synonymous_codons(amino_acid: str) -> tuple[str, ...]:
+    """Return the codons of `amino_acid` (or `*`), in the order of NCBI's tables."""
+    return tuple(codon for codon, residue in AMINO_ACID_OF.items() if residue == amino_acid)
 
 
 def find_coding(genome: GenomeSource, cds: Codes, name: str) -> Gene:
@@ -158,21 +164,28 @@ class CodingSequence:
             return cls(gene, sense, translation, 0)
         return cls(gene, sense, protein, _offset(protein, translation, gene.name))
 
-    def recode(self, mutation: Mutation, near_bp: int) -> tuple[list[Edit], int]:
+    def recode(self, mutation: Mutation, near_bp: int, codons: Sequence[str] | None = None) -> tuple[list[Edit], int]:
         """Return a mutant's edits, in reading direction, and its number of changed bases.
 
-        Changes up to `near_bp` apart are one edit. Raises InputError for a residue that the gene does not have or that
-        is not what the mutation says, for a codon with N, and for a mutation that changes no base.
+        Changes up to `near_bp` apart are one edit. `codons` are the mutant's, in the order of its substitutions; the
+        nearest ones unless given. Raises InputError for a residue that the gene does not have or that is not what the
+        mutation says, for a codon with N, and for a mutation that changes no base.
         """
         mutant = self.sense.copy()
-        for substitution in mutation.substitutions:
+        for number, substitution in enumerate(mutation.substitutions):
             places = self._codon(substitution)
-            mutant[places] = encode(nearest_codon(decode(self.sense[places]), substitution.mutant))
+            nearest = nearest_codon(decode(self.sense[places]), substitution.mutant)
+            mutant[places] = encode(codons[number] if codons else nearest)
         changed = np.flatnonzero(mutant != self.sense)
         if len(changed) == 0:
             raise InputError(f"{mutation} changes no base of {self.gene.name}.")
         groups = np.split(changed, np.flatnonzero(np.diff(changed) > near_bp) + 1)
         return [self._edit(int(group[0]), int(group[-1]) + 1, mutant) for group in groups], len(changed)
+
+    def positions(self, substitution: Substitution) -> npt.NDArray[np.int64]:
+        """Return where a residue's three bases lie on the contig, (3,). Raises InputError as `recode`."""
+        places = self._codon(substitution)
+        return self.gene.start + places if self.gene.strand is Strand.FORWARD else self.gene.end - 1 - places
 
     def _edit(self, begin: int, end: int, mutant: Codes) -> Edit:
         gene, replacement = self.gene, mutant[begin:end]
@@ -233,13 +246,23 @@ def score_mutations(
     `progress` is called with the number of strand-edits done.
     """
     recoded = [coding.recode(mutation, engine.options.suffix) for mutation in mutations]
-    scores = iter(engine.score([edit for edits, _ in recoded for edit in edits], progress))
+    llrs = score_together(engine, [edits for edits, _ in recoded], progress)
+    return [
+        MutationScore(mutation, num_changes, by_strand)
+        for mutation, (_, num_changes), by_strand in zip(mutations, recoded, llrs, strict=True)
+    ]
+
+
+def score_together(
+    engine: Engine, groups: Sequence[Sequence[Edit]], progress: Callable[[int], None] = lambda done: None
+) -> list[dict[Strand, float]]:
+    """Return the summed log-likelihood ratio of each group of edits by strand, empty if not all could be compared."""
+    scores = iter(engine.score([edit for edits in groups for edit in edits], progress))
     rows = []
-    for mutation, (edits, num_changes) in zip(mutations, recoded, strict=True):
+    for edits in groups:
         by_edit = [(edit, next(scores)) for edit in edits]
         llrs = {strand: sum(_llr(edit, scored[strand]) for edit, scored in by_edit) for strand in engine.strands}
-        is_known = not any(map(math.isnan, llrs.values()))
-        rows.append(MutationScore(mutation, num_changes, llrs if is_known else {}))
+        rows.append({} if any(map(math.isnan, llrs.values())) else llrs)
     return rows
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from dnahnet_cli.evaluation.baselines import BLOSUM62, HYDROPATHY, blosum62, fewer_changes, hydropathy
+from dnahnet_cli.evaluation.baselines import BLOSUM62, HYDROPATHY, VOLUME, blosum62, fewer_changes, hydropathy, volume
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 # Per thousand residues: Robinson and Robinson, PNAS 88:8880 (1991), the background of BLAST's statistics.
@@ -56,6 +57,16 @@ def test_scores_are_sums_and_higher_is_milder() -> None:
     assert fewer_changes(conservative) == -1 > fewer_changes([*conservative, *radical])
 
 
+def test_volumes_grow_with_the_side_chain() -> None:
+    assert set(VOLUME) == set(RESIDUES)
+    assert VOLUME["L"] == VOLUME["I"]
+    for chain in ("GAVI", "GSTV", "SC", "DE", "NQ", "AFYW", "FY"):  # each has atoms that the one before it lacks
+        assert all(VOLUME[small] < VOLUME[large] for small, large in pairwise(chain))
+    assert volume([("G", "W")]) == min(volume([(a, b)]) for a in RESIDUES for b in RESIDUES)
+    assert volume([("G", "A"), ("A", "G")]) == pytest.approx(-57.0)
+
+
 def test_a_stop_has_no_hydropathy() -> None:
+    assert math.isnan(volume([("I", "*")]))
     assert math.isnan(hydropathy([("I", "*")]))
     assert blosum62([("I", "*")]) == -4

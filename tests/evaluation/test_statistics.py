@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import ndcg_score, roc_auc_score
 
-from dnahnet_cli.evaluation.statistics import auroc, bootstrap, interval, midranks, spearman
+from dnahnet_cli.evaluation.statistics import (
+    auroc,
+    bootstrap,
+    interval,
+    midranks,
+    ndcg,
+    resampled_auroc,
+    resampled_ndcg,
+    resampled_spearman,
+    resamples,
+    spearman,
+    two_sided_p,
+)
 
 NAN = math.nan
 columns = st.integers(2, 30).flatmap(
@@ -86,7 +99,7 @@ def test_the_sign_is_kept_and_only_order_matters(pair: tuple[list[float], list[f
     np.testing.assert_allclose(auroc(-one, other > 0), 1 - auroc(one, other > 0), atol=1e-12)
 
 
-@pytest.mark.parametrize("statistic", [spearman, auroc])
+@pytest.mark.parametrize("statistic", [spearman, auroc, ndcg])
 def test_columns_of_different_length_are_refused(statistic: object) -> None:
     assert callable(statistic)
     with pytest.raises(ValueError, match="equal length"):
@@ -116,3 +129,111 @@ def test_intervals_by_hand() -> None:
     assert interval(np.arange(101), level=0.5) == pytest.approx((25, 75))
     assert interval([NAN, *range(101), NAN]) == pytest.approx((2.5, 97.5))
     assert all(map(math.isnan, interval([NAN, NAN])))
+
+
+# --- NDCG ---
+
+longer_columns = st.integers(10, 60).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-4, 4).map(float), min_size=n, max_size=n)] * 2)
+)
+
+
+def gains_of(measured: list[float]) -> np.ndarray:
+    values = np.array(measured)
+    return (values - values.min()) / (values.max() - values.min())
+
+
+@given(longer_columns, st.sampled_from([0.1, 0.3, 1.0]))
+def test_ndcg_agrees_with_scikit_learn(pair: tuple[list[float], list[float]], top: float) -> None:
+    score, measured = pair
+    if len(set(measured)) == 1:
+        assert math.isnan(ndcg(score, measured, top))
+        return
+    k = math.floor(len(score) * top + 1e-9)
+    assert ndcg(score, measured, top) == pytest.approx(ndcg_score([gains_of(measured)], [score], k=k), abs=1e-9)
+
+
+def test_ndcg_by_hand() -> None:
+    measured = [-5.0] * 10 + [0.0] * 8 + [1.0, 5.0]
+    score = list(range(20))
+    assert ndcg(score, measured) == pytest.approx(1.0)
+    score[18], score[19] = score[19], score[18]  # gains 0.6 and 1 in the wrong order, k = 2
+    assert ndcg(score, measured) == pytest.approx((0.6 + 1 / math.log2(3)) / (1 + 0.6 / math.log2(3)))
+    assert ndcg([-value for value in score], measured) == 0.0
+    mean_gain = np.mean(gains_of(measured))  # nothing is ranked, so any rank has the mean gain
+    assert ndcg([7.0] * 20, measured) == pytest.approx(mean_gain * (1 + 1 / math.log2(3)) / (1 + 0.6 / math.log2(3)))
+
+
+@pytest.mark.parametrize(
+    ("score", "measured"),
+    [([], []), ([1.0] * 9, list(range(9))), (list(range(20)), [0.3] * 20), ([NAN] * 20, [1] * 20)],
+)
+def test_ndcg_of_too_few_or_constant_rows_is_not_a_number(score: list[float], measured: list[float]) -> None:
+    assert math.isnan(ndcg(score, measured))
+
+
+def test_only_the_top_counts_and_missing_rows_do_not() -> None:
+    random = np.random.default_rng(2)
+    score, measured = random.normal(size=50), random.normal(size=50)
+    order = np.argsort(-score)
+    shuffled = score.copy()
+    shuffled[order[5:]] = random.permutation(score[order[5:]])
+    assert ndcg(shuffled, measured) == pytest.approx(ndcg(score, measured))
+    assert ndcg([*score, NAN, 9.0], [*measured, 9.0, NAN]) == ndcg(score, measured)
+
+
+# --- many resamples at once ---
+
+
+@pytest.mark.parametrize(
+    ("statistic", "resampled"), [(spearman, resampled_spearman), (auroc, resampled_auroc), (ndcg, resampled_ndcg)]
+)
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_resampled_statistics_are_those_of_the_rows_drawn(
+    statistic: Callable[..., float], resampled: Callable[..., np.ndarray], levels: int
+) -> None:
+    random = np.random.default_rng(levels)
+    score = random.integers(0, levels, 40).astype(float)
+    other = (
+        (score + random.integers(0, 2 * levels, 40) > 1.5 * levels).astype(float)
+        if statistic is auroc
+        else (score + random.normal(size=40).round(1) * levels)
+    )
+    score[[3, 17]] = NAN
+    other[[5, 17]] = NAN
+    slow = bootstrap(lambda rows: statistic(score[rows], other[rows]), 40, draws=50, seed=9)
+    np.testing.assert_allclose(resampled(score, other, resamples(40, draws=50, seed=9)), slow, atol=1e-9)
+    assert np.isfinite(slow).any()
+
+
+def test_resampled_statistics_that_are_not_defined_are_not_numbers() -> None:
+    counts = resamples(12, draws=7, seed=1)
+    rising, same = np.arange(12.0), np.full(12, 0.1)
+    assert np.isnan(resampled_spearman(rising, same, counts)).all()
+    assert np.isnan(resampled_auroc(rising, np.ones(12), counts)).all()
+    assert np.isnan(resampled_ndcg(rising, same, counts)).all()
+    for resampled in (resampled_spearman, resampled_auroc, resampled_ndcg):
+        assert np.isnan(resampled([], [], resamples(0, draws=3, seed=1))).tolist() == [True] * 3
+        with pytest.raises(ValueError, match="counts of"):
+            resampled(rising, rising, counts[:, :5])
+        with pytest.raises(ValueError, match="equal length"):
+            resampled(rising, rising[:5], counts)
+
+
+def test_resampling_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(8)
+    score, measured, counts = random.normal(size=30), random.normal(size=30), resamples(30, draws=11, seed=2)
+    whole = [f(score, measured, counts) for f in (resampled_spearman, resampled_ndcg)]
+    monkeypatch.setattr("dnahnet_cli.evaluation.statistics._BLOCK", 60)
+    for one, other in zip(
+        whole, [f(score, measured, counts) for f in (resampled_spearman, resampled_ndcg)], strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_two_sided_p() -> None:
+    assert two_sided_p(np.arange(1, 100)) == pytest.approx(2 / 100)
+    assert two_sided_p([-1, 1] * 50) == 1.0
+    assert two_sided_p([-3, *range(1, 99), NAN]) == pytest.approx(2 * 2 / 100)
+    assert two_sided_p(-np.arange(1, 100)) == two_sided_p(np.arange(1, 100))
+    assert math.isnan(two_sided_p([NAN]))
