@@ -229,7 +229,7 @@ def train(
         tokens_per_step=tokens,
         length=length,
         final_length=final_length,
-        final_tokens_per_step=max(tokens, 2 * final_length),
+        final_tokens_per_step=max(tokens, 4 * final_length),
         micro_tokens=micro_tokens,
         seed=seed,
         checkpoint_minutes=checkpoint_minutes,
@@ -241,7 +241,9 @@ def train(
     keep_freed_memory()
     where = resolve_device(device)
     with processes(where) as group:
-        corpus, parts = _read(sources, heldout or [], watch=watch, need_heldout=not no_heldout, reporter=reporter)
+        corpus, parts = _read(
+            sources, heldout or [], group, watch=watch, need_heldout=not no_heldout, reporter=reporter
+        )
         if save is not None and not corpus.heldout:
             raise UsageError(f"--save {save}: only weights that were evaluated go there, and nothing is held out")
         compute, ceiling = _fastest(dtype, group)
@@ -339,9 +341,9 @@ def _config(*, schedule: Literal["stable", "cosine"], **fields: Any) -> TrainCon
 
 
 def _read(
-    sources: list[str], heldout: list[str], *, watch: bool, need_heldout: bool, reporter: Reporter
+    sources: list[str], heldout: list[str], group: Processes, *, watch: bool, need_heldout: bool, reporter: Reporter
 ) -> tuple[Corpus, PartFolder | None]:
-    """Return the corpus, and the folder where more of it may appear."""
+    """Return the corpus, the same for all processes, and the folder where more of it may appear."""
     import time
     from pathlib import Path
 
@@ -359,6 +361,10 @@ def _read(
     while not corpus.train:
         time.sleep(1)
         corpus += parts.new_parts()
+    names = group.agreed_names(parts.names)
+    if not group.first:
+        parts = PartFolder(parts.folder)
+        corpus = parts.read(names)
     if need_heldout and not corpus.heldout:
         raise UsageError(f"{sources[0]}: the parts hold no held-out genome; put part-001 there first, or --no-heldout")
     return corpus, parts
