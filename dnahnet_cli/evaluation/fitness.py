@@ -94,21 +94,26 @@ def fitness_rows(scored: Sequence[AssayScores], options: FitnessOptions) -> list
             by_protein.setdefault(scores.assay.protein, []).append(scores)
         own: dict[str, dict[str, Any]] = {}
         proteins: dict[str, list[_Figures]] = {}
+        sizes: dict[str, Counter[str]] = {}
         for protein, members in by_protein.items():
             for scores, figures in zip(members, _by_assay(protein, members, suffix, options), strict=True):
                 own[scores.assay.name] = {**_facts(scores, suffix), **figures.row()}
                 if not math.isnan(figures.values[MODEL, "spearman"]):
                     proteins.setdefault(protein, []).append(figures)
+                    size = {name: own[scores.assay.name][name] for name in ("num_mutants", "num_scored")}
+                    sizes.setdefault(protein, Counter()).update(size)
         rows += [own[scores.assay.name] for scores in scored]
         means = {protein: _Figures.mean(members) for protein, members in proteins.items()}
         rows += [
             {"level": "protein", "protein": protein, "suffix": suffix, "num_averaged": len(proteins[protein])}
+            | sizes[protein]
             | figures.row()
             for protein, figures in means.items()
         ]
         if means:
             overall = _over_proteins(list(means.values()), options)
-            rows.append({"level": "mean", "suffix": suffix, "num_averaged": len(means)} | overall.row())
+            size = sum(sizes.values(), Counter())
+            rows.append({"level": "mean", "suffix": suffix, "num_averaged": len(means)} | size | overall.row())
     return [{key: _plain(value) for key, value in row.items()} for row in rows]
 
 

@@ -187,13 +187,14 @@ def score_assay(
         coding = assay.coding(region) if assay.variants is None else None
         for suffix in options.suffixes:
             engine = make_engine(region, suffix)
+            share = _Share(len(status), progress)
             if coding is not None:
-                rows = _Mutants(engine, coding, mutations, options.codon).score(status)
+                rows = _Mutants(engine, coding, mutations, options.codon).score(status, share)
             else:
                 rows = _variants(engine, assay, status)
             by_suffix[suffix] = [row.status for row in rows]
             llrs[suffix] = np.array([row.llr for row in rows])
-            progress(len(rows))
+            share.finish()
             if suffix == options.suffixes[0]:  # the others do not depend on it
                 entropy = {contig: position_entropy(engine, contig) for contig in region.lengths}
                 _fill(beside, rows, region, markov, entropy)
@@ -211,6 +212,28 @@ class _Row:
     llr: float = math.nan
 
 
+@dataclass
+class _Share:
+    """Tells in mutants how far their strand-edits are; those that make one sequence are computed, and told, once."""
+
+    num_mutants: int
+    progress: Callable[[int], None]
+    total: int = 1
+    done: int = 0
+    told: int = 0
+
+    def add(self, strand_edits: int) -> None:
+        self.done += strand_edits
+        self._tell(self.num_mutants * min(self.done, self.total) // self.total)
+
+    def finish(self) -> None:
+        self._tell(self.num_mutants)
+
+    def _tell(self, mutants: int) -> None:
+        self.progress(mutants - self.told)
+        self.told = mutants
+
+
 @dataclass(frozen=True)
 class _Mutants:
     """Mutants of a protein, on their way to a score."""
@@ -220,12 +243,14 @@ class _Mutants:
     mutations: Sequence[Mutation | None]
     codon: Codon
 
-    def score(self, status: Sequence[Skip]) -> list[_Row]:
+    def score(self, status: Sequence[Skip], share: _Share) -> list[_Row]:
         rows = [
             self._recode(mutation) if known is Skip.OK and mutation is not None else _Row(known)
             for mutation, known in zip(self.mutations, status, strict=True)
         ]
-        llrs = iter(score_together(self.engine, [edits for row in rows for edits, _ in row.versions]))
+        groups = [edits for row in rows for edits, _ in row.versions]
+        share.total = sum(map(len, groups)) * len(self.engine.strands)
+        llrs = iter(score_together(self.engine, groups, share.add))
         for row in rows:
             by_version = [next(llrs) for _ in row.versions]
             if row.versions and all(by_version):

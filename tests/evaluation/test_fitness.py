@@ -86,6 +86,7 @@ def test_assays_of_a_protein_are_averaged_before_proteins() -> None:
     assert protein == pytest.approx((one + two) / 2)
     assert mean == pytest.approx((protein + other) / 2)
     assert [row["num_averaged"] for row in rows] == [None, None, None, 2, 1, 2]
+    assert [row["num_scored"] for row in rows] == [60, 60, 60, 120, 60, 180]
     width = [row["spearman_high"] - row["spearman_low"] for row in rows]
     assert width[-1] > max(width[3:5])  # two unlike proteins: which of them is drawn matters most
     assert rows[-1]["blosum62_spearman"] == pytest.approx(

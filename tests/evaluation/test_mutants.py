@@ -65,6 +65,15 @@ def test_scores_are_those_of_the_mutations(tmp_path: Path) -> None:
     assert not any(np.isnan(values).any() for values in scores.beside.values())
 
 
+@pytest.mark.parametrize("dna", [True, False])
+def test_progress_is_counted_in_mutants(tmp_path: Path, dna: bool) -> None:
+    assay = read_assay(write_assay(tmp_path / "a", 1, 50, dna=dna, more_rows=["x\t1\t1"]))
+    told: list[int] = []
+    score_assay(assay, FitnessOptions(suffixes=(20, 5), markov_order=2), make_engine, told.append)
+    assert sum(told) == 2 * 51 and min(told) >= 0
+    assert len(told) > 4 or not dna
+
+
 def test_every_mutant_that_has_no_score_says_why(tmp_path: Path) -> None:
     protein, good = protein_of(1), mutants_of(1, 8)
     wild = protein[9]

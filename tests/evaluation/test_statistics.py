@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import ndcg_score, roc_auc_score
@@ -80,6 +80,7 @@ def test_auroc_of_a_single_class_is_not_a_number(score: list[float], positive: l
     assert math.isnan(auroc(score, positive))
 
 
+@settings(deadline=None)
 @given(columns)
 def test_agrees_with_scipy_and_scikit_learn(pair: tuple[list[float], list[float]]) -> None:
     one, other = pair
@@ -91,6 +92,7 @@ def test_agrees_with_scipy_and_scikit_learn(pair: tuple[list[float], list[float]
         assert auroc(one, positive) == pytest.approx(roc_auc_score(positive, one), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(columns)
 def test_the_sign_is_kept_and_only_order_matters(pair: tuple[list[float], list[float]]) -> None:
     one, other = (np.array(column) for column in pair)
@@ -143,6 +145,7 @@ def gains_of(measured: list[float]) -> np.ndarray:
     return (values - values.min()) / (values.max() - values.min())
 
 
+@settings(deadline=None)
 @given(longer_columns, st.sampled_from([0.1, 0.3, 1.0]))
 def test_ndcg_agrees_with_scikit_learn(pair: tuple[list[float], list[float]], top: float) -> None:
     score, measured = pair
