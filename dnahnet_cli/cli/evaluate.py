@@ -178,7 +178,8 @@ def fitness(
     inputs = [path for assay in assays for path in assay.files] + ([Path(peers)] if peers is not None else [])
     file = find_model(model)
     run = _FitnessRun(request, reporter, options, file, _folder(scores), resume)
-    result_file = open_output(json, forbidden=inputs) if json is not None else None
+    if json is not None:
+        open_output(json, forbidden=inputs)  # refuses now what could not be written at the end
     settings = run.settings()
     provenance = _provenance(file, settings, with_paths=not no_version)
     table = columns(with_peers=published is not None)
@@ -192,12 +193,11 @@ def fitness(
         raise InputError("no mutant of any assay could be scored")
     with table_file as opened_table:
         opened_table.write(rows)
-    if result_file is not None:
+    if json is not None:
         details = {"name": file.name, "sha256": file.sha256, "parameters": run.num_parameters}
         inputs_of = {assay.name: assay.sha256 for assay in assays}
         result = EvaluationResult("fitness", details, {**settings, "inputs_sha256": inputs_of}, rows, _notes(options))
-        with result_file as opened_file:
-            opened_file.write(result.to_json())
+        result.save(json, inputs)
     _close(run, scored, rows, provenance, json_summary, strict)
 
 
