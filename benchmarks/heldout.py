@@ -27,7 +27,7 @@ from dnahnet_cli.errors import DnahnetError
 from dnahnet_cli.genome import Codes, Strand
 from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model
-from dnahnet_cli.scoring.engine import Engine
+from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.reading import TileGrid
 from dnahnet_cli.training.corpus import Genome, read_manifest
 
@@ -68,11 +68,11 @@ class OneContig:
         return self.sequence[start:end]
 
 
-def network_bits(network: HNet, genomes: Sequence[Genome], every: int) -> Column:
-    """Return the bits per base of `genomes` under a network."""
+def network_bits(network: HNet, genomes: Sequence[Genome], every: int, context: int) -> Column:
+    """Return the bits per base of `genomes` under a network that sees at least `context` bases before a tile."""
 
     def log_probs(contig: Codes) -> npt.NDArray[np.float32]:
-        engine = Engine(network, OneContig(contig))
+        engine = Engine(network, OneContig(contig), EngineOptions(TileGrid(context=context)))
         reading = engine.reading("contig", Strand.FORWARD)
         values = np.full(len(contig), np.nan, dtype=np.float32)
         for scan in engine.scan(reading, range(0, reading.num_tiles, every)):
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="bundled model or safetensors file")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--every", type=int, default=1, metavar="K", help="only each K-th tile [1]")
+    parser.add_argument("--context", type=int, default=TileGrid().context, help="bases before a tile [%(default)s]")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the table as JSON too")
     arguments = parser.parse_args()
     try:
@@ -121,7 +122,7 @@ def main() -> None:
         network = load_model(file, dtype=getattr(torch, arguments.dtype))
         columns = {
             f"Markov-{arguments.order}": markov_bits(train, genomes, arguments.order, arguments.every),
-            file.name: network_bits(network, genomes, arguments.every),
+            file.name: network_bits(network, genomes, arguments.every, arguments.context),
         }
     except DnahnetError as error:
         sys.exit(str(error))
