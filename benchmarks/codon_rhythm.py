@@ -101,8 +101,8 @@ def main() -> None:
             opens = cuts[stage, contig, strand]
             for name, mask in classes.items():
                 candidates = mask & (read[contig, strand] if before is None else cuts[before, contig, strand])
-                found[stage][name] += np.count_nonzero(opens & mask)
-                possible[stage][name] += np.count_nonzero(candidates)
+                found[stage][name] += int(np.count_nonzero(opens & mask))
+                possible[stage][name] += int(np.count_nonzero(candidates))
     rates = {stage: {name: found[stage][name] / max(1, possible[stage][name]) for name in CLASSES} for stage in stages}
     print(f"| stage | {' | '.join(CLASSES)} |\n| --- | {' | '.join('---:' for _ in CLASSES)} |")
     for stage, row in rates.items():
