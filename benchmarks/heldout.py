@@ -68,7 +68,7 @@ class OneContig:
         return self.sequence[start:end]
 
 
-def network_bits(network: HNet, genomes: Sequence[Genome], every: int, context: int) -> Column:
+def network_bits(network: HNet, genomes: Sequence[Genome], every: int, context: int = TileGrid.context) -> Column:
     """Return the bits per base of `genomes` under a network that sees at least `context` bases before a tile."""
 
     def log_probs(contig: Codes) -> npt.NDArray[np.float32]:
