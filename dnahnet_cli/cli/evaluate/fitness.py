@@ -1,18 +1,19 @@
-"""`dnahnet evaluate`: what a model's scores are worth, measured on data that it was not trained to predict."""
+"""`dnahnet evaluate fitness`: scores of mutants beside what was measured in a laboratory."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dnahnet_cli.cli import options as o
+from dnahnet_cli.cli.evaluate import common as e
+from dnahnet_cli.cli.evaluate.common import folder_of, provenance_of
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
 from dnahnet_cli.cli.session import Request, engine_options, load_network, strands
-from dnahnet_cli.errors import InputError, OutputError, StrictError, UsageError
+from dnahnet_cli.errors import InputError, StrictError, UsageError
 
 if TYPE_CHECKING:
     from dnahnet_cli.evaluation.assays import Assay
@@ -20,32 +21,7 @@ if TYPE_CHECKING:
     from dnahnet_cli.model.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, GenomeSource
 
-app = typer.Typer(
-    help="Measure what the model's scores are worth, beside scores that need no model.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 CodonChoice = Literal["nearest", "mean"]
-
-Json = Annotated[
-    str | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Write the rows also as an evaluation result: JSON with the model's sha256 and all settings.",
-        rich_help_panel=o.OUTPUT,
-        show_default=False,
-    ),
-]
-Draws = Annotated[
-    int,
-    typer.Option("--draws", metavar="N", min=1, help="Resamples behind the intervals.", rich_help_panel=o.SCORING),
-]
-Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Of everything that is drawn.", rich_help_panel=o.SCORING)
-]
 
 
 def fitness(
@@ -106,13 +82,13 @@ def fitness(
             rich_help_panel=o.SCORING,
         ),
     ] = 5,
-    draws: Draws = 1000,
-    seed: Seed = 1,
+    draws: e.Draws = 1000,
+    seed: e.Seed = 1,
     context: o.Context = o.DEFAULT_CONTEXT,
     strand: o.Strand = "both",
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
-    json: Json = None,
+    json: e.Json = None,
     scores: Annotated[
         str | None,
         typer.Option(
@@ -177,11 +153,11 @@ def fitness(
     published = read_peers(Path(peers)) if peers is not None else None
     inputs = [path for assay in assays for path in assay.files] + ([Path(peers)] if peers is not None else [])
     file = find_model(model)
-    run = _FitnessRun(request, reporter, options, file, _folder(scores), resume)
+    run = _FitnessRun(request, reporter, options, file, folder_of(scores), resume)
     if json is not None:
         open_output(json, forbidden=inputs)  # refuses now what could not be written at the end
     settings = run.settings()
-    provenance = _provenance(file, settings, with_paths=not no_version)
+    provenance = provenance_of(file, settings, with_paths=not no_version)
     table = columns(with_peers=published is not None)
     table_file = open_table(output, table, format=output_format, provenance=provenance, forbidden=inputs)
     scored = run.score(assays)
@@ -199,9 +175,6 @@ def fitness(
         result = EvaluationResult("fitness", details, {**settings, "inputs_sha256": inputs_of}, rows, _notes(options))
         result.save(json, inputs)
     _close(run, scored, rows, provenance, json_summary, strict)
-
-
-MEMBERS: Final[dict[str, Callable[..., None]]] = {"fitness": fitness}
 
 
 class _FitnessRun:
@@ -283,29 +256,6 @@ class _FitnessRun:
 
         options = engine_options(self.request, suffix)
         return Engine(self._network, genome, options, strands=strands(self.request.strand))
-
-
-def _folder(name: str | None) -> Path | None:
-    """Return the folder for scores, made if it is not there. Raises OutputError."""
-    if name is None:
-        return None
-    folder = Path(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror or error}.") from error
-    return folder
-
-
-def _provenance(file: ModelFile, settings: dict[str, Any], *, with_paths: bool) -> dict[str, str]:
-    import shlex
-    import sys
-
-    from dnahnet_cli import __version__
-
-    made_by = {"version": __version__, "command": shlex.join(["dnahnet", *sys.argv[1:]])} if with_paths else {}
-    model = {"model": file.name, "model_sha256": file.sha256}
-    return {**made_by, **model, **{key: str(value) for key, value in settings.items()}}
 
 
 def _notes(options: FitnessOptions) -> list[str]:
