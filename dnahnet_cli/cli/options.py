@@ -21,6 +21,25 @@ DTypeChoice = Literal["auto", "float32", "bfloat16"]
 TableFormat = Literal["tsv", "parquet"]
 
 Genome = Annotated[str, typer.Argument(metavar="GENOME", help="FASTA, plain or compressed.", show_default=False)]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCES", help="Manifests, FASTA or 2bit files, part files, or folders of them.", show_default=False
+    ),
+]
+HeldOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--heldout",
+        metavar="NAME|FILE",
+        help="Hold this genome out, beside those of split val; repeatable.",
+        rich_help_panel=SELECTION,
+        show_default=False,
+    ),
+]
+NoHeldOut = Annotated[
+    bool, typer.Option("--no-heldout", help="Go on with no genome held out.", rich_help_panel=SELECTION)
+]
 Circular = Annotated[
     str,
     typer.Option(

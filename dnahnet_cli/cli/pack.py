@@ -11,31 +11,13 @@ from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
 
 
 def pack(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCES",
-            help="Manifests, FASTA or 2bit files, part files, or folders of them.",
-            show_default=False,
-        ),
-    ],
+    sources: o.Sources,
     folder: Annotated[
         str,
         typer.Option("-o", "--output", metavar="DIR", help="Folder for the part files.", rich_help_panel=o.OUTPUT),
     ],
-    heldout: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--heldout",
-            metavar="NAME|FILE",
-            help="Hold this genome out, beside those of split val; repeatable.",
-            rich_help_panel=o.SELECTION,
-            show_default=False,
-        ),
-    ] = None,
-    no_heldout: Annotated[
-        bool, typer.Option("--no-heldout", help="Go on with no genome held out.", rich_help_panel=o.SELECTION)
-    ] = False,
+    heldout: o.HeldOut = None,
+    no_heldout: o.NoHeldOut = False,
     part_size: Annotated[
         int,
         typer.Option("--part-size", metavar="MIB", min=1, help="Size of a part at most.", rich_help_panel=o.OUTPUT),

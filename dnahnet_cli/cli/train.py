@@ -25,18 +25,11 @@ if TYPE_CHECKING:
     from dnahnet_cli.training.parts import PartFolder
     from dnahnet_cli.training.processes import Processes
 
-DATA, BUDGET, STEP = "Data", "Budget", "Step"
+BUDGET, STEP = "Budget", "Step"
 
 
 def train(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCES",
-            help="Manifests, FASTA or 2bit files, part files, or folders of them.",
-            show_default=False,
-        ),
-    ],
+    sources: o.Sources,
     folder: Annotated[
         str,
         typer.Option(
@@ -69,23 +62,12 @@ def train(
             "--part-size", metavar="MIB", min=1, help="Size of a checkpoint's files at most.", rich_help_panel=o.OUTPUT
         ),
     ] = 1024.0,
-    heldout: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--heldout",
-            metavar="NAME|FILE",
-            help="Hold this genome out, beside those of split val; repeatable.",
-            rich_help_panel=DATA,
-            show_default=False,
-        ),
-    ] = None,
-    no_heldout: Annotated[
-        bool, typer.Option("--no-heldout", help="Go on with no genome held out.", rich_help_panel=DATA)
-    ] = False,
+    heldout: o.HeldOut = None,
+    no_heldout: o.NoHeldOut = False,
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="SOURCES is a folder of part files that may still be filling.", rich_help_panel=DATA
+            "--watch", help="SOURCES is a folder of part files that may still be filling.", rich_help_panel=o.SELECTION
         ),
     ] = False,
     markov_order: Annotated[
@@ -96,7 +78,7 @@ def train(
             min=0,
             max=11,
             help="Order of the Markov model that the network is compared with at the end; 0 leaves it out.",
-            rich_help_panel=DATA,
+            rich_help_panel=o.SELECTION,
         ),
     ] = 9,
     preset: Annotated[

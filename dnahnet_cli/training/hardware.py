@@ -1,12 +1,10 @@
-"""What a run has under it: the device in words, how fast it multiplies matrices, and how much memory was taken."""
+"""What a run has under it: the device in words, and how fast it multiplies matrices."""
 
 from __future__ import annotations
 
 import os
 import platform
-import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -79,14 +77,6 @@ def parse_cpu_info(text: str) -> tuple[str, list[str]]:
         fields.setdefault(key.strip(), value.strip())
     flags = (fields.get("flags") or fields.get("Features") or "").split()  # x86, Arm
     return fields.get("model name", ""), [name for name in INSTRUCTIONS if name in flags]
-
-
-def peak_memory(device: str) -> int:
-    """Return the most memory held so far, in bytes: on CUDA by this process's tensors, else by the whole process."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes, Linux KiB
 
 
 def _plural(count: int, noun: str) -> str:
