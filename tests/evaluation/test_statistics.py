@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata, spearmanr
-from sklearn.metrics import ndcg_score, roc_auc_score
+from scipy.stats import norm, rankdata, spearmanr
+from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 
 from dnahnet_cli.evaluation.statistics import (
+    DeLong,
     auroc,
+    average_precision,
     bootstrap,
+    holm,
     interval,
     midranks,
     ndcg,
     resampled_auroc,
+    resampled_average_precision,
     resampled_ndcg,
     resampled_spearman,
     resamples,
@@ -133,6 +137,122 @@ def test_intervals_by_hand() -> None:
     assert all(map(math.isnan, interval([NAN, NAN])))
 
 
+# --- average precision ---
+
+
+@pytest.mark.parametrize(
+    ("score", "positive", "expected"),
+    [
+        ([4, 3, 2, 1], [1, 0, 1, 0], (1 / 1 + 2 / 3) / 2),
+        ([4, 3, 2, 1], [0, 0, 0, 1], 1 / 4),
+        ([2, 2, 1, 1], [1, 0, 0, 1], (1 / 2 + 2 / 4) / 2),  # equal scores come all at once
+        ([5, 5, 5, 5], [1, 0, 0, 0], 1 / 4),
+        ([9, NAN, 1], [1, 1, 0], 1.0),
+        ([9, 8, 1], [1, NAN, 0], 1.0),
+    ],
+)
+def test_average_precision_by_hand(score: list[float], positive: list[float], expected: float) -> None:
+    assert average_precision(score, positive) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("score", "positive"), [([1, 2], [1, 1]), ([1, 2], [0, 0]), ([], []), ([1, NAN], [0, 1])])
+def test_average_precision_of_a_single_class_is_not_a_number(score: list[float], positive: list[float]) -> None:
+    assert math.isnan(average_precision(score, positive))
+
+
+@settings(deadline=None)
+@given(columns)
+def test_average_precision_agrees_with_scikit_learn(pair: tuple[list[float], list[float]]) -> None:
+    score, other = pair
+    positive = [value > 0 for value in other]
+    if len(set(positive)) == 2:
+        assert average_precision(score, positive) == pytest.approx(average_precision_score(positive, score), abs=1e-12)
+
+
+# --- DeLong ---
+
+
+def delong_by_pairs(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute areas and covariance from all pairs of rows, as the paper writes them."""
+    wins = []
+    for values in scores:
+        p, n = values[positive][:, None], values[~positive][None, :]
+        wins.append((p > n) + 0.5 * (p == n))
+    area = np.array([w.mean() for w in wins])
+    num_positive, num_negative = wins[0].shape
+    covariance = np.empty((len(wins), len(wins)))
+    for i, one in enumerate(wins):
+        for j, other in enumerate(wins):
+            by_positive = ((one.mean(axis=1) - area[i]) * (other.mean(axis=1) - area[j])).sum() / (num_positive - 1)
+            by_negative = ((one.mean(axis=0) - area[i]) * (other.mean(axis=0) - area[j])).sum() / (num_negative - 1)
+            covariance[i, j] = by_positive / num_positive + by_negative / num_negative
+    return area, covariance
+
+
+@pytest.mark.parametrize("levels", [2, 4, 1000])
+def test_delong_is_what_all_pairs_say(levels: int) -> None:
+    random = np.random.default_rng(levels)
+    positive = np.arange(40) < 13
+    scores = random.integers(0, levels, (3, 40)) + positive * random.integers(0, 2, (3, 40))
+    found = DeLong.of(scores, positive)
+    area, covariance = delong_by_pairs(scores, positive)
+    np.testing.assert_allclose(found.auroc_S, area, atol=1e-12)
+    np.testing.assert_allclose(found.covariance_SS, covariance, atol=1e-12)
+    np.testing.assert_allclose(found.auroc_S, [roc_auc_score(positive, values) for values in scores], atol=1e-12)
+    z = (area[0] - area[2]) / math.sqrt(covariance[0, 0] + covariance[2, 2] - 2 * covariance[0, 2])
+    assert found.p_value(0, 2) == pytest.approx(2 * norm.sf(abs(z))) == found.p_value(2, 0)
+    low, high = found.interval(1)
+    assert (low, high) == pytest.approx(np.clip(norm.interval(0.95, area[1], math.sqrt(covariance[1, 1])), 0, 1))
+
+
+def test_delong_by_hand() -> None:
+    # Positives 3 and 1 against negatives 2 and 0: shares below 1 and 1/2; shares above 1/2 and 1. Variances 1/8.
+    found = DeLong.of([[3, 1, 2, 0], [3, 1, 2, 0]], [1, 1, 0, 0])
+    assert found.auroc_S.tolist() == [0.75, 0.75]
+    np.testing.assert_allclose(found.covariance_SS, 1 / 8)
+    assert found.p_value(0, 1) == 1.0
+
+
+def test_delong_of_scores_that_separate_the_classes() -> None:
+    found = DeLong.of([[4, 3, 2, 1], [8, 7, 2, 1], [1, 2, 3, 4]], [1, 1, 0, 0])
+    assert found.p_value(0, 1) == 1.0 and math.isnan(found.p_value(0, 2))
+    assert found.interval(0) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("positive", [[1, 1, 1], [0, 0, 0], [1, 0, 0]])
+def test_delong_needs_two_rows_of_each_class(positive: list[int]) -> None:
+    found = DeLong.of([[1, 2, 3], [3, 2, 1]], positive)
+    assert np.isnan(found.auroc_S).all() and math.isnan(found.p_value(0, 1)) and math.isnan(found.interval(0)[0])
+
+
+def test_delong_agrees_with_the_bootstrap() -> None:
+    random = np.random.default_rng(3)
+    positive = random.random(400) < 0.2
+    one = positive + random.normal(size=400)
+    other = 0.5 * one + random.normal(size=400)
+    found = DeLong.of([one, other], positive)
+    counts = resamples(400, draws=1000, seed=1)
+    draws = resampled_auroc(one, positive, counts) - resampled_auroc(other, positive, counts)
+    sd = math.sqrt(found.covariance_SS[0, 0] + found.covariance_SS[1, 1] - 2 * found.covariance_SS[0, 1])
+    assert draws.std() == pytest.approx(sd, rel=0.1)
+
+
+def test_delong_refuses_rows_that_do_not_match() -> None:
+    with pytest.raises(ValueError, match="are needed"):
+        DeLong.of([[1, 2, 3]], [1, 0])
+
+
+# --- several tests ---
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+    one, missing, other = holm([0.02, NAN, 0.04])
+    assert math.isnan(missing) and (one, other) == pytest.approx((0.04, 0.04))
+
+
 # --- NDCG ---
 
 longer_columns = st.integers(10, 60).flatmap(
@@ -189,7 +309,13 @@ def test_only_the_top_counts_and_missing_rows_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statistic", "resampled"), [(spearman, resampled_spearman), (auroc, resampled_auroc), (ndcg, resampled_ndcg)]
+    ("statistic", "resampled"),
+    [
+        (spearman, resampled_spearman),
+        (auroc, resampled_auroc),
+        (average_precision, resampled_average_precision),
+        (ndcg, resampled_ndcg),
+    ],
 )
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 def test_resampled_statistics_are_those_of_the_rows_drawn(
@@ -199,7 +325,7 @@ def test_resampled_statistics_are_those_of_the_rows_drawn(
     score = random.integers(0, levels, 40).astype(float)
     other = (
         (score + random.integers(0, 2 * levels, 40) > 1.5 * levels).astype(float)
-        if statistic is auroc
+        if statistic in (auroc, average_precision)
         else (score + random.normal(size=40).round(1) * levels)
     )
     score[[3, 17]] = NAN
