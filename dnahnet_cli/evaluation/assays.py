@@ -1,11 +1,12 @@
 """Assays on disk: a folder with what was measured of the mutants of one protein, or of variants of a stretch of DNA.
 
-`variants.tsv` is a tab-separated table with a header line, and comes in two forms.
+`variants.tsv` is a tab-separated table with a header line, and comes in three forms.
 
 - Mutants of a protein: `mutant`, such as M69L or A42G:E104K, and `dms_score`, higher is fitter; maybe `dms_score_bin`,
   1 for fit and 0 for unfit. `protein.faa` is what residues are numbered on, `cds.fna` the coding bases in reading
   direction, `region.fna` the same within their flanks. Without coding bases nothing can be scored, which is a status.
 - Variants: `pos` (1-based), `ref`, `alt` and `score` on `region.fna`; maybe `score_bin`.
+- Variants of several bases at once: `variant`, such as A12G:C30T, in place of `pos`, `ref` and `alt`.
 
 `genome.fna`, if it is there, is what the Markov model beside the scores learns from, instead of the region.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from dnahnet_cli.scoring.proteins import CodingSequence, find_coding
 
 VARIANTS, PROTEIN, CODING, REGION, GENOME = "variants.tsv", "protein.faa", "cds.fna", "region.fna", "genome.fna"
 _MISSING: Final = frozenset({"", "na", "nan", "none", "null"})
+_BASE_CHANGE: Final = re.compile(r"([ACGT])([1-9][0-9]*)([ACGT])")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Assay:
     """One assay of N mutants, in the order of its table. What was not measured is NaN.
 
     `protein` names what is averaged over first: assays of one protein share it. `variants` is None for mutants of a
-    protein. `sha256` is that of all files that are read.
+    protein; otherwise the changes of each row, none for a text that says none. `sha256` is that of all files that are
+    read, `dna_sha256` of those but the table: assays that share it have the same score for the same mutant.
     """
 
     name: str
@@ -47,9 +51,10 @@ class Assay:
     mutants: tuple[str, ...]
     measured: Floats  # (N,)
     positive: Floats  # (N,), 1 or 0
-    variants: tuple[Variant, ...] | None
+    variants: tuple[tuple[Variant, ...], ...] | None
     residues: str | None
     sha256: str
+    dna_sha256: str
 
     @property
     def dna(self) -> Path | None:
@@ -106,17 +111,22 @@ def read_assay(folder: Path) -> Assay:
     name = folder.resolve().name
     if {"mutant", "dms_score"} <= columns:
         mutants = tuple(row["mutant"].strip() for _, row in rows)
-        variants = None
+        variants: tuple[tuple[Variant, ...], ...] | None = None
         score, label = "dms_score", "dms_score_bin"
     elif {"pos", "ref", "alt", "score"} <= columns:
         contig = _only_contig(folder / REGION)
-        variants = tuple(_variant(path, line, contig, row) for line, row in rows)
-        mutants = tuple(f"{v.start + 1}:{v.ref}>{v.alt}" for v in variants)
+        variants = tuple((_variant(path, line, contig, row),) for line, row in rows)
+        mutants = tuple(f"{v.start + 1}:{v.ref}>{v.alt}" for (v, *_) in variants)
+        score, label = "score", "score_bin"
+    elif {"variant", "score"} <= columns:
+        contig = _only_contig(folder / REGION)
+        mutants = tuple(row["variant"].strip().upper() for _, row in rows)
+        variants = tuple(_base_changes(contig, text) for text in mutants)
         score, label = "score", "score_bin"
     else:
         raise InputError(
-            f"{path} has neither the columns mutant and dms_score nor pos, ref, alt and score; "
-            f"it has {', '.join(sorted(columns))}."
+            f"{path} has neither the columns mutant and dms_score, nor variant and score, nor pos, ref, alt and "
+            f"score; it has {', '.join(sorted(columns))}."
         )
     if not rows:
         raise InputError(f"{path} has a header and no rows.")
@@ -126,7 +136,8 @@ def read_assay(folder: Path) -> Assay:
         raise InputError(f"{path}: {label} holds values other than 0 and 1.")
     residues, header = _protein(folder / PROTEIN) if (folder / PROTEIN).is_file() else (None, "")
     protein = next((text for _, row in rows if (text := row.get("protein", "").strip())), header or name)
-    assay = Assay(name, protein, folder, mutants, measured, positive, variants, residues, _digest(folder))
+    digests = _digest(_files(folder)), _digest(path for path in _files(folder) if path.name != VARIANTS)
+    assay = Assay(name, protein, folder, mutants, measured, positive, variants, residues, *digests)
     if variants is None and assay.dna is not None:
         with Fasta(assay.dna) as region:
             assay.coding(region)
@@ -188,6 +199,13 @@ def _variant(path: Path, line: int, contig: str, row: Mapping[str, str]) -> Vari
     return Variant(contig, int(position) - 1, row["ref"].strip().upper(), row["alt"].strip().upper())
 
 
+def _base_changes(contig: str, text: str) -> tuple[Variant, ...]:
+    """Return the single-base changes of a text such as A12G:C30T; none if it is no such text, or repeats a place."""
+    found = [_BASE_CHANGE.fullmatch(part) for part in text.split(":")]
+    changes = {int(m[2]): Variant(contig, int(m[2]) - 1, m[1], m[3]) for m in found if m and m[1] != m[3]}
+    return tuple(changes[place] for place in sorted(changes)) if len(changes) == len(found) else ()
+
+
 def _only_contig(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"{path} does not exist: variants with pos, ref and alt need the DNA that they are in.")
@@ -210,9 +228,9 @@ def _protein(path: Path) -> tuple[str, str]:
     return "".join(residues).upper().removesuffix("*"), next(iter(headers[0][1:].split()), "")
 
 
-def _digest(folder: Path) -> str:
+def _digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in _files(folder):
+    for path in paths:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -5,8 +5,9 @@
    measurement's two classes, and NDCG. All scores of an assay are compared on the same mutants: those the model scored.
 3. Intervals come from resampling mutants. The assays of one protein share their resamples, mutant by mutant, so their
    mean has an interval too. The mean over proteins resamples proteins as well, and then mutants within them.
-4. What the model is compared with is the best zero-parameter score of the same row, chosen by its correlation on that
-   very row. That favours the baseline.
+4. The model is compared with each zero-parameter score by the difference of their correlations, and with the best one
+   of the same row, chosen by its correlation on that very row. That favours the baseline. A difference is averaged over
+   the assays in which both have a correlation; the other figures need all of them.
 
 `model_entropy` is no such baseline: it is what the model itself thinks of a position, before any mutant is looked at.
 """
@@ -23,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from dnahnet_cli.evaluation.mutants import BASELINES, ZERO_PARAMETER, AssayScores, FitnessOptions, Skip
+from dnahnet_cli.evaluation.peers import parameters_of, reads_sequence_alone
 from dnahnet_cli.evaluation.statistics import (
     Floats,
     Indices,
@@ -41,6 +43,7 @@ from dnahnet_cli.io.table import Column
 STATISTICS: Final = ("spearman", "auc", "ndcg")
 MODEL: Final = "model"
 SCORES: Final = (MODEL, *BASELINES)
+DIFFERENCE: Final = "difference"
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,18 @@ class _Figures:
 
     @classmethod
     def mean(cls, parts: Sequence[_Figures]) -> _Figures:
-        """Return the mean, draw by draw; what one part lacks the mean lacks too."""
+        """Return the mean, draw by draw; what one part lacks the mean lacks too, but for differences."""
+        own = {key: cls.having(parts, key) for key in parts[0].values}
         return cls(
-            {key: float(np.mean([part.values[key] for part in parts])) for key in parts[0].values},
-            {key: np.mean([part.draws[key] for part in parts], axis=0) for key in parts[0].draws},
+            {key: float(np.mean([part.values[key] for part in members])) for key, members in own.items()},
+            {key: np.mean([part.draws[key] for part in members], axis=0) for key, members in own.items()},
         )
+
+    @staticmethod
+    def having(parts: Sequence[_Figures], key: tuple[str, str]) -> Sequence[_Figures]:
+        """Return the parts that a figure's mean is of."""
+        known = [part for part in parts if not math.isnan(part.values[key])] if key[1] == DIFFERENCE else []
+        return known or parts
 
     def row(self) -> dict[str, Any]:
         """Return the cells of a row."""
@@ -67,6 +77,8 @@ class _Figures:
             cells |= {name: value, f"{name}_low": low, f"{name}_high": high}
             if math.isnan(value):
                 cells |= {f"{name}_low": None, f"{name}_high": None}
+            elif statistic == DIFFERENCE:
+                cells[f"{name}_p"] = two_sided_p(self.draws[score, statistic])
         defined = [score for score in ZERO_PARAMETER if not math.isnan(self.values[score, "spearman"])]
         if not defined or math.isnan(self.values[MODEL, "spearman"]):
             return cells
@@ -150,16 +162,22 @@ def _figures(scores: AssayScores, suffix: int, rows: Sequence[int], counts_DN: I
         draws[score, "auc"] = resampled_auroc(column, positive, counts_DN)
         values[score, "ndcg"] = math.nan if constant else ndcg(column, measured)
         draws[score, "ndcg"] = resampled_ndcg(column, measured, counts_DN)
+    for score in ZERO_PARAMETER:
+        values[score, DIFFERENCE] = values[MODEL, "spearman"] - values[score, "spearman"]
+        draws[score, DIFFERENCE] = draws[MODEL, "spearman"] - draws[score, "spearman"]
     return _Figures(values, draws)
 
 
 def _over_proteins(proteins: Sequence[_Figures], options: FitnessOptions) -> _Figures:
     """Return the mean over proteins: each draw takes proteins with replacement, and for each a draw of its mutants."""
-    random = np.random.default_rng([options.seed, len(proteins)])
-    shape = (options.draws, len(proteins))
-    which, draw = random.integers(0, len(proteins), shape), random.integers(0, options.draws, shape)
     overall = _Figures.mean(proteins)
-    draws = {key: np.stack([p.draws[key] for p in proteins])[which, draw].mean(axis=1) for key in overall.draws}
+    draws = {}
+    for key in overall.draws:
+        members = _Figures.having(proteins, key)
+        random = np.random.default_rng([options.seed, len(members)])  # the same draws for all figures of the same ones
+        shape = (options.draws, len(members))
+        which, draw = random.integers(0, len(members), shape), random.integers(0, options.draws, shape)
+        draws[key] = np.stack([member.draws[key] for member in members])[which, draw].mean(axis=1)
     return _Figures(overall.values, draws)
 
 
@@ -189,10 +207,10 @@ def _facts(scores: AssayScores, suffix: int) -> dict[str, Any]:
     }
 
 
-def add_peers(rows: Sequence[dict[str, Any]], statistic: str, peers: Mapping[str, Mapping[str, float]]) -> None:
+def add_peers(rows: list[dict[str, Any]], statistic: str, peers: Mapping[str, Mapping[str, float]]) -> None:
     """Put published values of one statistic beside ours: how many, their median, the best, and our rank among them.
 
-    Means are over those peers that have a value for every assay that ours is a mean of.
+    Means are over those peers that have a value for every assay that ours is a mean of; each of them gets a row too.
     """
     for suffix in dict.fromkeys(row["suffix"] for row in rows):
         own = [row for row in rows if row["suffix"] == suffix]
@@ -207,7 +225,22 @@ def add_peers(rows: Sequence[dict[str, Any]], statistic: str, peers: Mapping[str
             if row["level"] == "protein":
                 _add_peers(row, statistic, means[row["protein"]])
             elif row["level"] == "mean":
-                _add_peers(row, statistic, _mean_of(list(means.values())))
+                overall = _mean_of(list(means.values()))
+                _add_peers(row, statistic, overall)
+                rows += [_peer_row(name, row, statistic, overall[name]) for name in sorted(overall)]
+
+
+def _peer_row(name: str, row: Mapping[str, Any], statistic: str, value: float) -> dict[str, Any]:
+    """Return the row of a published model beside that of our mean."""
+    return {
+        "level": "peer",
+        "suffix": row["suffix"],
+        "num_averaged": row["num_averaged"],
+        "peer_name": name,
+        "peer_parameters": parameters_of(name),
+        "peer_reads": "sequence" if reads_sequence_alone(name) else "more",
+        statistic: value,
+    }
 
 
 def _mean_of(members: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -240,9 +273,11 @@ def columns(*, with_peers: bool) -> list[Column]:
         if score == MODEL:
             names += [("best_baseline", "str"), ("difference", "float")]
             names += [(f"difference_{end}", "float") for end in ("low", "high", "p")]
+        elif score in ZERO_PARAMETER:
+            names += [(f"{score}_difference{end}", "float") for end in ("", "_low", "_high", "_p")]
     if with_peers:
         names += [("peer_statistic", "str"), ("num_peers", "int"), ("peer_rank", "int"), ("peer_median", "float")]
-        names += [("peer_best", "float"), ("peer_name", "str")]
+        names += [("peer_best", "float"), ("peer_name", "str"), ("peer_parameters", "int"), ("peer_reads", "str")]
     return [Column(name, kind) for name, kind in names]  # type: ignore[arg-type]
 
 

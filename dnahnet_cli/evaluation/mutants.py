@@ -2,13 +2,13 @@
 
 A mutation of a protein becomes the nearest codon, or the mean over all codons of the new residue. Scores need no
 figures: what is made of them is in `fitness`. They can be kept on disk, one Parquet table an assay, so that a run that
-was stopped goes on with what it has.
+was stopped goes on with what it has. What an assay of the same DNA has scored already is not computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,8 +22,9 @@ from dnahnet_cli.baselines.markov import MarkovModel
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.evaluation import baselines
 from dnahnet_cli.evaluation.assays import Assay
+from dnahnet_cli.evaluation.nucleotides import fits, joined_edits
 from dnahnet_cli.evaluation.statistics import Floats
-from dnahnet_cli.genome import Codes, Edit, encode, reverse_complement
+from dnahnet_cli.genome import Codes, Edit, Variant, encode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.scoring.engine import Engine, GenomeSource
@@ -36,6 +37,7 @@ from dnahnet_cli.scoring.proteins import (
 from dnahnet_cli.scoring.variants import Status, VariantScorer
 
 EngineMaker: TypeAlias = Callable[[GenomeSource, int], Engine]  # of a genome and a suffix
+Known: TypeAlias = Mapping[int, Mapping[str, float]]  # llr by suffix and mutant
 
 ZERO_PARAMETER: Final = ("num_changes", "num_residues", "blosum62", "hydropathy", "volume", "markov")
 BASELINES: Final = (*ZERO_PARAMETER, "model_entropy")
@@ -107,6 +109,18 @@ class AssayScores:
     model: Mapping[int, Floats]
     beside: Mapping[str, Floats] = field(default_factory=dict)
 
+    @property
+    def known(self) -> Known:
+        """Return the scores that an assay of the same DNA shares."""
+        return {
+            suffix: {
+                mutant: llr
+                for mutant, llr in zip(self.assay.mutants, llrs.tolist(), strict=True)
+                if not math.isnan(llr)
+            }
+            for suffix, llrs in self.model.items()
+        }
+
     def save(self, folder: Path, made_by: Mapping[str, str]) -> None:
         """Write a Parquet table with a row for each mutant, in the order of the assay. Raises OutputError."""
         suffixes = list(self.model)
@@ -159,10 +173,11 @@ def score_assay(
     options: FitnessOptions,
     make_engine: EngineMaker,
     progress: Callable[[int], None] = lambda mutants: None,
+    known: Known | None = None,
 ) -> AssayScores:
     """Score the mutants of an assay with every suffix. Raises InputError for DNA that does not fit.
 
-    `progress` is called with the number of mutants done, each suffix counted.
+    `progress` is called with the number of mutants done, each suffix counted. `known` are scores of the same DNA.
     """
     mutations = [] if assay.variants is not None else [_mutation(text) for text in assay.mutants]
     status = _before_dna(assay, mutations, options)
@@ -189,9 +204,11 @@ def score_assay(
             engine = make_engine(region, suffix)
             share = _Share(len(status), progress)
             if coding is not None:
-                rows = _Mutants(engine, coding, mutations, options.codon).score(status, share)
+                rows = _Mutants(engine, coding, mutations, options.codon).rows(status)
             else:
                 rows = _variants(engine, assay, status)
+            _take_over(rows, assay, (known or {}).get(suffix, {}))
+            _score(rows, engine, share)
             by_suffix[suffix] = [row.status for row in rows]
             llrs[suffix] = np.array([row.llr for row in rows])
             share.finish()
@@ -243,21 +260,11 @@ class _Mutants:
     mutations: Sequence[Mutation | None]
     codon: Codon
 
-    def score(self, status: Sequence[Skip], share: _Share) -> list[_Row]:
-        rows = [
+    def rows(self, status: Sequence[Skip]) -> list[_Row]:
+        return [
             self._recode(mutation) if known is Skip.OK and mutation is not None else _Row(known)
             for mutation, known in zip(self.mutations, status, strict=True)
         ]
-        groups = [edits for row in rows for edits, _ in row.versions]
-        share.total = sum(map(len, groups)) * len(self.engine.strands)
-        llrs = iter(score_together(self.engine, groups, share.add))
-        for row in rows:
-            by_version = [next(llrs) for _ in row.versions]
-            if row.versions and all(by_version):
-                row.llr = float(np.mean([np.mean(list(by_strand.values())) for by_strand in by_version]))
-            elif row.versions:
-                row.status = Skip.AMBIGUOUS_CONTEXT
-        return rows
 
     def _recode(self, mutation: Mutation) -> _Row:
         """Return a mutant's DNA, or why there is none."""
@@ -279,15 +286,38 @@ class _Mutants:
         return _Row(Skip.OK, versions, places, gene.contig)
 
 
+def _take_over(rows: Sequence[_Row], assay: Assay, known: Mapping[str, float]) -> None:
+    for row, mutant in zip(rows, assay.mutants, strict=True):
+        if row.versions and mutant in known:
+            row.llr = known[mutant]
+
+
+def _score(rows: Sequence[_Row], engine: Engine, share: _Share) -> None:
+    """Score the rows that have DNA and no score yet."""
+    todo = [row for row in rows if row.versions and math.isnan(row.llr)]
+    groups = [edits for row in todo for edits, _ in row.versions]
+    share.total = max(1, sum(map(len, groups)) * len(engine.strands))
+    llrs = iter(score_together(engine, groups, share.add))
+    for row in todo:
+        by_version = [next(llrs) for _ in row.versions]
+        if all(by_version):
+            row.llr = float(np.mean([np.mean(list(by_strand.values())) for by_strand in by_version]))
+        else:
+            row.status, row.versions = Skip.AMBIGUOUS_CONTEXT, ()
+
+
 def _variants(engine: Engine, assay: Assay, status: Sequence[Skip]) -> list[_Row]:
-    """Score variants of the region as `score-variants` does."""
+    """Score single variants of the region as `score-variants` does, and write several at once as edits."""
     assert assay.variants is not None
-    chosen = [variant for variant, known in zip(assay.variants, status, strict=True) if known is Skip.OK]
-    scored = VariantScorer(engine).score(chosen)
+    usable = [changes for changes, known in zip(assay.variants, status, strict=True) if known is Skip.OK]
+    scored = VariantScorer(engine).score([changes[0] for changes in usable if len(changes) == 1])
     rows = []
-    for known in status:
+    for changes, known in zip(assay.variants, status, strict=True):
         if known is not Skip.OK:
             rows.append(_Row(known))
+            continue
+        if len(changes) > 1:
+            rows.append(_several(engine, changes))
             continue
         found = next(scored)
         row = _Row(_OF_VARIANT.get(found.status, Skip.UNREADABLE))
@@ -298,6 +328,15 @@ def _variants(engine: Engine, assay: Assay, status: Sequence[Skip]) -> list[_Row
             row.llr = found.llr
         rows.append(row)
     return rows
+
+
+def _several(engine: Engine, changes: Sequence[Variant]) -> _Row:
+    if changes[-1].end > engine.genome.lengths[changes[-1].contig]:
+        return _Row(Skip.UNREADABLE)
+    if not fits(engine.genome, changes):
+        return _Row(Skip.WRONG_WILD_TYPE)
+    edits = joined_edits(engine.genome, changes, engine.options.suffix)
+    return _Row(Skip.OK, [(edits, len(changes))], [change.start for change in changes], changes[0].contig)
 
 
 def _mutation(text: str) -> Mutation | None:
@@ -317,14 +356,19 @@ def _before_dna(assay: Assay, mutations: Sequence[Mutation | None], options: Fit
         seen.add(name)
     if options.mutants is not None:
         usable = [row for row, known in enumerate(status) if known is Skip.OK]
-        order = np.random.default_rng([options.seed, zlib.crc32(assay.name.encode())]).permutation(len(usable))
-        for at in order[options.mutants :]:
-            status[usable[at]] = Skip.NOT_DRAWN
+        usable.sort(key=lambda row: _lot(options.seed, assay.protein, assay.mutants[row]))
+        for row in usable[options.mutants :]:
+            status[row] = Skip.NOT_DRAWN
     return status
 
 
+def _lot(seed: int, protein: str, mutant: str) -> bytes:
+    """Return a mutant's place in the draw: the same in all assays of a protein, so that they share what they can."""
+    return hashlib.sha256(f"{seed} {protein} {mutant}".encode()).digest()
+
+
 def _first_fault(assay: Assay, row: int, mutation: Mutation | None, seen: bool) -> Skip:
-    if assay.variants is None and mutation is None:
+    if mutation is None and (assay.variants is None or not assay.variants[row]):
         return Skip.UNREADABLE
     if math.isnan(assay.measured[row]):
         return Skip.NOT_MEASURED

@@ -40,7 +40,7 @@ def test_the_digest_is_of_every_file(tmp_path: Path) -> None:
 def test_variants_are_named_by_what_they_change(tmp_path: Path) -> None:
     assay = read_assay(write_variants(tmp_path / "v", 2, 5, more_rows=["7\ta\tgg\t1.5"]))
     assert assay.variants is not None and len(assay.variants) == 6
-    assert assay.mutants[-1] == "7:A>GG" and assay.variants[-1].start == 6
+    assert assay.mutants[-1] == "7:A>GG" and assay.variants[-1][0].start == 6
     assert assay.protein == "v" and math.isnan(assay.positive[0])
 
 

@@ -12,6 +12,7 @@ import pytest
 from dnahnet_cli.evaluation.assays import Assay
 from dnahnet_cli.evaluation.fitness import MODEL, SCORES, STATISTICS, add_peers, columns, fitness_rows
 from dnahnet_cli.evaluation.mutants import BASELINES, AssayScores, FitnessOptions, Skip
+from dnahnet_cli.evaluation.peers import parameters_of, reads_sequence_alone
 from dnahnet_cli.evaluation.statistics import auroc, ndcg, spearman
 
 OPTIONS = FitnessOptions(suffixes=(64,), draws=200)
@@ -27,7 +28,7 @@ def scores_of(name: str, protein: str, seed: int, *, size: int = 60, tie: float 
     beside["blosum62"] = np.round(measured + random.normal(size=size))
     beside["num_residues"] = np.full(size, -1.0)
     fields = {"measured": measured, "positive": (measured > 0).astype(float), "residues": "A" * size, **changes}
-    assay = Assay(name, protein, Path("none") / name, names, variants=None, sha256=name, **fields)
+    assay = Assay(name, protein, Path("none") / name, names, variants=None, sha256=name, dna_sha256=name, **fields)
     scores = AssayScores(assay, {64: status}, {64: tie * measured + random.normal(size=size)}, beside)
     return scores
 
@@ -132,6 +133,49 @@ def test_without_classes_there_is_no_auc() -> None:
     assert row["auc"] is None
 
 
+def test_differences_are_of_paired_resamples_and_averaged_where_both_are_defined() -> None:
+    whole, lacking = scores_of("a", "P", 1), scores_of("b", "Q", 2)
+    lacking.beside["num_changes"][:] = -1.0  # constant: no correlation
+    rows = fitness_rows([whole, lacking], OPTIONS)
+    first, second, mean = row_of(rows, assay="a"), row_of(rows, assay="b"), row_of(rows, level="mean")
+    for score in ("num_changes", "blosum62", "markov"):
+        assert first[f"{score}_difference"] == first["spearman"] - first[f"{score}_spearman"]
+    assert first["blosum62_difference_p"] == first["difference_p"]  # blosum62 is the best one
+    assert first["blosum62_difference_low"] == first["difference_low"]
+    width = first["blosum62_difference_high"] - first["blosum62_difference_low"]
+    separate = (first["spearman_high"] - first["spearman_low"]) + (
+        first["blosum62_spearman_high"] - first["blosum62_spearman_low"]
+    )
+    assert width < separate  # both follow the measurement, so their resamples move together
+    assert second["num_changes_difference"] is None and "num_changes_difference_p" not in second
+    assert mean["num_changes_spearman"] is None
+    assert mean["num_changes_difference"] == pytest.approx(first["num_changes_difference"])
+    assert mean["blosum62_difference"] == pytest.approx(
+        (first["blosum62_difference"] + second["blosum62_difference"]) / 2
+    )
+    assert all("num_residues_difference_p" not in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "alone"),
+    [
+        ("ESM2 (650M)", 650_000_000, True),
+        ("CARP (600K)", 600_000, True),
+        ("xTrimoPGLM-100B-int4", 100_000_000_000, True),
+        ("Progen3 112m", 112_000_000, True),
+        ("Unirep", 18_200_000, True),
+        ("Unirep evotuned", None, False),
+        ("AIDO Protein-RAG (16B)", 16_000_000_000, False),
+        ("ProSST (K=2048)", None, False),
+        ("Tranception L", None, False),
+        ("Tranception L no retrieval", 700_000_000, True),
+        ("EVmutation", None, False),
+    ],
+)
+def test_what_is_known_of_a_published_model(name: str, parameters: int | None, alone: bool) -> None:
+    assert (parameters_of(name), reads_sequence_alone(name)) == (parameters, alone)
+
+
 def test_peers_stand_beside_with_the_same_averaging() -> None:
     scored = [scores_of("a", "P", 1), scores_of("b", "P", 2), scores_of("c", "Q", 3), scores_of("bare", "R", 5)]
     scored[3] = AssayScores(scored[3].assay, {64: [Skip.NO_DNA] * 60}, {64: np.full(60, math.nan)}, scored[3].beside)
@@ -149,5 +193,8 @@ def test_peers_stand_beside_with_the_same_averaging() -> None:
     assert (mean["num_peers"], mean["peer_name"]) == (2, "x")
     assert mean["peer_best"] == pytest.approx((0.98 + 0.9) / 2)
     assert mean["peer_median"] == pytest.approx(np.mean([(0.98 + 0.9) / 2, (0.1 + 0.5) / 2]))
+    published = [row for row in rows if row["level"] == "peer"]
+    assert [(row["peer_name"], row["num_averaged"]) for row in published] == [("x", 2), ("y", 2)]
+    assert published[0]["spearman"] == mean["peer_best"] and published[0]["peer_reads"] == "more"
     assert row_of(rows, assay="bare")["num_peers"] == 0 and "peer_rank" not in row_of(rows, assay="bare")
     assert all(row.keys() <= {column.name for column in columns(with_peers=True)} for row in rows)

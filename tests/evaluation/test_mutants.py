@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,12 +183,71 @@ def test_variants_score_as_score_variants_has_them(tmp_path: Path) -> None:
     assert assay.variants is not None
     genome = MemoryGenome({"region": codes})
     rows_of = VariantScorer(make_engine(genome, 20)).score(
-        [Variant("region", v.start, v.ref, v.alt) for v in assay.variants]
+        [Variant("region", v.start, v.ref, v.alt) for (v,) in assay.variants]
     )
     expected = [math.nan if row.llr is None else row.llr for row in rows_of]
     np.testing.assert_allclose(scores.model[20], expected, atol=1e-5)
     assert np.isnan(scores.beside["blosum62"]).all()
     assert scores.beside["num_changes"][18] == -2
+
+
+def test_several_changes_of_a_row_score_as_the_sequence_they_make(tmp_path: Path) -> None:
+    codes = gene_codes(2)
+
+    def change(place: int, by: int) -> str:
+        return f"{'ACGT'[codes[place - 1]]}{place}{'ACGT'[(codes[place - 1] + by) % 4]}"
+
+    near, far, one = [change(50, 1), change(57, 2)], [change(60, 1), change(200, 3)], change(90, 2)
+    rows = [":".join(near), ":".join(reversed(near)), ":".join(far), one, "A0C", ":".join([near[0], change(50, 2)])]
+    rows += [":".join([near[0], "A999C"]), f"{one[-1]}90{one[0]}:{near[0]}"]
+    folder = write_variants(tmp_path / "v", 2)
+    (folder / "variants.tsv").write_text("variant\tscore\n" + "".join(f"{row}\t{at}\n" for at, row in enumerate(rows)))
+    scores = score(read_assay(folder))
+    unreadable, wrong = Skip.UNREADABLE, Skip.WRONG_WILD_TYPE
+    assert list(scores.status[20]) == [Skip.OK] * 4 + [unreadable] * 3 + [wrong]
+    assert list(scores.beside["num_changes"][:4]) == [-2, -2, -2, -1]
+    engine = make_engine(MemoryGenome({"region": codes}), 20)
+
+    def llr(*edits: Edit) -> float:
+        by_edit = engine.score(edits)
+        return float(sum(np.mean([s.alt_logp - s.ref_logp for s in by.values() if s]) for by in by_edit))
+
+    stretch = codes[49:57].copy()
+    stretch[0], stretch[-1] = (stretch[0] + 1) % 4, (stretch[-1] + 2) % 4
+    joined = llr(Edit("region", 49, 57, stretch))
+    singles = [Edit("region", at, at + 1, (codes[[at]] + by) % 4) for at, by in ((59, 1), (199, 3), (89, 2))]
+    expected = [joined, joined, llr(singles[0]) + llr(singles[1]), llr(singles[2])]
+    np.testing.assert_allclose(scores.model[20][:4], expected, atol=1e-5)
+
+
+# --- what assays of the same DNA share ---
+
+
+def test_an_assay_of_the_same_dna_takes_over_scores_and_only_those(tmp_path: Path) -> None:
+    one = read_assay(write_assay(tmp_path / "one", 1, 12))
+    two = read_assay(write_assay(tmp_path / "two", 1, 20, noise=3))
+    other = read_assay(write_assay(tmp_path / "other", 2, 12))
+    assert one.dna_sha256 == two.dna_sha256 != other.dna_sha256 and one.sha256 != two.sha256
+    alone, first = score(two), score(one)
+    assert set(first.known[20]) == set(one.mutants)
+    marked = {20: {mutant: 100.0 + at for at, mutant in enumerate(one.mutants)}}
+    shared = score_assay(two, ALL, make_engine, known=marked)
+    taken = np.isin(two.mutants, one.mutants)
+    assert list(shared.model[20][taken]) == [marked[20][m] for m in two.mutants if m in one.mutants]
+    np.testing.assert_allclose(shared.model[20][~taken], alone.model[20][~taken], atol=1e-5)
+    np.testing.assert_array_equal(shared.beside["num_changes"], alone.beside["num_changes"])
+    np.testing.assert_array_equal(shared.beside["markov"], alone.beside["markov"])
+
+
+def test_assays_of_a_protein_draw_the_same_mutants(tmp_path: Path) -> None:
+    one = read_assay(write_assay(tmp_path / "one", 1, 20))
+    two = read_assay(write_assay(tmp_path / "two", 1, 20, noise=3))
+
+    def drawn(assay: Assay, number: int) -> set[str]:
+        scores = score_assay(assay, replace(ALL, mutants=number), make_engine)
+        return {m for m, skip in zip(assay.mutants, scores.status[20], strict=True) if skip is Skip.OK}
+
+    assert len(drawn(one, 6)) == 6 and drawn(one, 6) == drawn(two, 6) < drawn(one, 9)
 
 
 # --- what stands beside ---

@@ -204,7 +204,9 @@ class _FitnessRun:
 
         self.reporter.start("mutants", sum(len(a.mutants) for a in assays) * len(self.options.suffixes))
         scored = []
+        by_dna: dict[str, dict[int, dict[str, float]]] = {}
         for assay in assays:
+            known = by_dna.setdefault(assay.dna_sha256, {suffix: {} for suffix in self.options.suffixes})
             made_by = {key: str(value) for key, value in self._scoring().items()}
             made_by |= {"model_sha256": self.file.sha256, "inputs_sha256": assay.sha256}
             if self.options.mutants is not None:
@@ -213,12 +215,14 @@ class _FitnessRun:
             if self.folder is not None and self.resume:
                 found = AssayScores.load(self.folder, assay, self.options.suffixes, made_by)
             if found is None:
-                found = score_assay(assay, self.options, self._engine, self.reporter.advance)
+                found = score_assay(assay, self.options, self._engine, self.reporter.advance, known)
                 if self.folder is not None:
                     found.save(self.folder, made_by)
             else:
                 self.reporter.detail(f"{assay.name}: scores read from {self.folder}")
                 self.reporter.advance(len(assay.mutants) * len(self.options.suffixes))
+            for suffix, llrs in found.known.items():
+                known[suffix].update(llrs)
             scored.append(found)
         self.reporter.stop()
         return scored
