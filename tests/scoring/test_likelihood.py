@@ -1,4 +1,4 @@
-"""Likelihoods add up, agree with the scan, swap with the strands; the adaptive Markov model never looks ahead."""
+"""Likelihoods add up, agree with the scan, swap with the strands."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnahnet_cli.baselines.markov import DEFAULT_WEIGHT, MAX_ORDER
+from dnahnet_cli.baselines.adaptive import adaptive_log_probs
+from dnahnet_cli.baselines.markov import MAX_ORDER
 from dnahnet_cli.errors import UsageError
-from dnahnet_cli.genome import N_CODE, Codes, Interval, Strand, encode, reverse_complement
+from dnahnet_cli.genome import N_CODE, Interval, Strand, reverse_complement
 from dnahnet_cli.scoring import likelihood
 from dnahnet_cli.scoring.engine import BOTH_STRANDS, Engine, EngineOptions
-from dnahnet_cli.scoring.likelihood import Likelihood, LikelihoodStatus, adaptive_log_probs, likelihoods
+from dnahnet_cli.scoring.likelihood import Likelihood, LikelihoodStatus, likelihoods
 from dnahnet_cli.scoring.reading import TileGrid
 from tests.conftest import MemoryGenome, lively_model, random_codes
 
@@ -31,8 +32,6 @@ SEQUENCE[[30, 31, 32, 400, 699]] = N_CODE
 GENOME = MemoryGenome({"c": SEQUENCE, "short": random_codes(90, 6), "unknown": "NNNNNNNN", "empty": ""})
 WHOLE = Interval("c", 0, LENGTH)
 NAMES = ("num_bases", "num_unknown", "order0", "markov")
-
-sequences = st.text(alphabet="ACGTACGTN", max_size=60)
 
 
 def engine_of(genome: MemoryGenome = GENOME, *circular: str, strands: tuple[Strand, ...] = BOTH_STRANDS) -> Engine:
@@ -149,7 +148,7 @@ def test_one_strand_alone_is_the_mean_itself(strand: Strand) -> None:
     assert alone.log_likelihood() == pytest.approx(both.log_likelihood(strand), abs=1e-4)
     assert alone.log_likelihood(strand.opposite) is None and alone.perplexity(strand.opposite) is None
     reading = engine_of().reading("c", strand)
-    assert alone.markov == pytest.approx(sum(map(float, adaptive(reading.codes, 2))))
+    assert alone.markov == pytest.approx(sum(part.sum() for part in adaptive_log_probs(reading.codes, 2)))
 
 
 @pytest.mark.parametrize("circular", [False, True])
@@ -172,68 +171,6 @@ def test_order_0_of_a_hand_worked_example() -> None:
     scopes = [Interval(name, 0, length) for name, length in genome.lengths.items()]
     bits = {scope.contig: likelihood_of(engine_of(genome), scope).bits_order0 for scope in scopes}
     assert bits == pytest.approx({"c": 1.5, "a": 0.0, "acgt": 2.0})
-
-
-def adaptive(codes: Codes, order: int, weight: float = DEFAULT_WEIGHT) -> np.ndarray:
-    return np.concatenate([np.empty(0), *adaptive_log_probs(codes, order, weight)])
-
-
-def slow_adaptive(sequence: str, order: int, weight: float) -> list[float]:
-    """The definition: predict each base from the words of both strands read so far, then count its words."""
-    counts: Counter[str] = Counter()  # by word, the last letter the predicted one
-    complement = str.maketrans("ACGT", "TGCA")
-    values = []
-    for i, base in enumerate(sequence):
-        if base == "N":
-            values.append(0.0)
-            continue
-        context = sequence[max(0, i - order) : i].rpartition("N")[2]
-        words = [context[len(context) - j :] + base for j in range(len(context) + 1)]
-        probability = 0.25
-        for word in words:
-            total = sum(counts[word[:-1] + letter] for letter in "ACGT")
-            probability = (counts[word] + weight * probability) / (total + weight)
-        values.append(math.log(probability))
-        for word in words:
-            counts.update([word, word.translate(complement)[::-1]])
-    return values
-
-
-@settings(deadline=None, max_examples=60)
-@given(sequences, st.integers(0, 4), st.sampled_from([0.5, 200.0]), st.sampled_from([1, 7, 1 << 16]))
-def test_the_adaptive_model_agrees_with_its_definition(sequence: str, order: int, weight: float, block: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(likelihood, "_BLOCK_BP", block)
-        found = adaptive(encode(sequence), order, weight)
-    np.testing.assert_allclose(found, slow_adaptive(sequence, order, weight), rtol=1e-12)
-
-
-@settings(deadline=None, max_examples=40)
-@given(sequences.filter(bool), st.integers(0, 4), st.data())
-def test_the_adaptive_model_never_looks_ahead(sequence: str, order: int, data: st.DataObject) -> None:
-    """Change a base: no earlier prediction moves by a bit, and the four letters' probabilities there sum to one."""
-    codes = encode(sequence)
-    place = data.draw(st.integers(0, len(codes) - 1))
-    total = 0.0
-    for letter in range(N_CODE):
-        changed = codes.copy()
-        changed[place] = letter
-        found = adaptive(changed, order)
-        np.testing.assert_array_equal(found[:place], adaptive(codes, order)[:place])
-        total += math.exp(found[place])
-    assert total == pytest.approx(1.0)
-
-
-def test_the_adaptive_model_learns_but_random_dna_stays_at_two_bits() -> None:
-    def bits(codes: Codes) -> float:
-        return -float(adaptive(codes, 6).mean()) / math.log(2)
-
-    assert bits(random_codes(300_000, 1)) == pytest.approx(2.0, abs=0.01)
-    repeat = encode("AACCAGT" * 40_000)
-    assert bits(repeat) < 0.05
-    both = np.concatenate([random_codes(20_000, 2), reverse_complement(random_codes(20_000, 2))])
-    second_half = adaptive(both, MAX_ORDER)[20_000:]  # known already, from the other strand
-    assert -float(second_half.mean()) / math.log(2) < 1.9
 
 
 @pytest.mark.parametrize("order", [-1, MAX_ORDER + 1])
