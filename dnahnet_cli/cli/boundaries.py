@@ -12,11 +12,24 @@ from dnahnet_cli.cli.session import Request, Session
 from dnahnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from dnahnet_cli.scoring.boundaries import Chunks
+    from dnahnet_cli.evaluation.boundaries import GenomeFeatures
+    from dnahnet_cli.evaluation.chunks import Cuts
+    from dnahnet_cli.io.fasta import Fasta
+    from dnahnet_cli.io.table import OpenTable
 
 
 def boundaries(
     genome: o.Genome,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="GENES",
+            help="GFF3, GTF or BED: compare the boundaries with its genes, into --features-output.",
+            rich_help_panel=o.INPUT,
+            show_default=False,
+        ),
+    ] = None,
     circular: o.Circular = "auto",
     region: o.Region = None,
     regions_file: o.RegionsFile = None,
@@ -34,6 +47,16 @@ def boundaries(
     context: o.Context = o.DEFAULT_CONTEXT,
     strand: o.Strand = "both",
     output: o.Output = "-",
+    features_output: Annotated[
+        str | None,
+        typer.Option(
+            "--features-output",
+            metavar="FILE",
+            help="The table of --features, as `dnahnet evaluate boundaries` makes it: .tsv, .tsv.gz or .parquet.",
+            rich_help_panel=o.OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     model: o.Model = o.DEFAULT_MODEL,
@@ -57,20 +80,29 @@ def boundaries(
       dnahnet boundaries genome.fa -r chr1:1-10000 --strand forward --stage 2
 
       dnahnet boundaries genome.fa -o chunks.bed.gz
+
+      dnahnet boundaries genome.fa --features genes.gff --features-output rates.tsv > chunks.bed
     """
     from pathlib import Path
 
+    from dnahnet_cli.evaluation.boundaries import GenomeFeatures
+    from dnahnet_cli.evaluation.boundaries import columns as feature_columns
+    from dnahnet_cli.evaluation.chunks import CutCollector
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.output import open_output
-    from dnahnet_cli.scoring.boundaries import chunks_of
+    from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.scoring.boundaries import bed_lines, chunks_of
 
+    if (features is None) != (features_output is None):
+        raise UsageError("--features says what to compare with, --features-output where to write it: give both")
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
     with Session(request, reporter) as session:
         scopes = session.regions(region, regions_file)
         if scopes is None:
             scopes = [Interval(name, 0, length) for name, length in session.fasta.lengths.items()]
-        engine = session.engine()
+        known = GenomeFeatures.read(session.fasta, features) if features is not None else None
+        engine = session.engine(known.circular if known is not None else frozenset())
         num_stages = engine.model.config.num_stages
         stages = sorted(set(stage or range(1, num_stages + 1)))
         if stages[-1] > num_stages:
@@ -78,12 +110,22 @@ def boundaries(
         counts = dict.fromkeys(stages, 0)
         reporter.start("bases", sum(len(scope) for scope in scopes) * len(engine.strands))
         provenance = session.provenance(with_paths=not no_version)
-        with open_output(output, forbidden=[Path(genome)]) as file:
+        inputs = [Path(genome)] + ([Path(features)] if features is not None else [])
+        collector = CutCollector()
+        if features_output is not None:  # refuses now what could not be written at the end
+            table = open_table(features_output, feature_columns(), provenance=provenance, forbidden=inputs)
+        with open_output(output, forbidden=inputs) as file:
             for key, value in provenance.items():
                 file.write(f"##dnahnet_{key}={value}\n")
             for scope in scopes:
                 for chunks in chunks_of(engine, scope, reporter.advance) if len(scope) else ():
-                    file.write(_bed(scope.contig, chunks, stages, counts))
+                    file.write(bed_lines(scope.contig, chunks, stages))
+                    for number in stages:
+                        counts[number] += int((chunks.stage == number).sum())
+                    if known is not None:
+                        collector.add(scope.contig, chunks)
+        if known is not None:
+            _write_features(collector.cuts(scopes), session.fasta, known, table, reporter)
     reporter.stop()
     bases = sum(len(scope) for scope in scopes) * len(engine.strands)
     for number, count in counts.items():
@@ -100,18 +142,15 @@ def boundaries(
     write_summary(json_summary, summary)
 
 
-def _bed(contig: str, chunks: Chunks, stages: list[int], counts: dict[int, int]) -> str:
-    lines = []
-    for start, end, stage, reverse, probability in zip(
-        chunks.start.tolist(),
-        chunks.end.tolist(),
-        chunks.stage.tolist(),
-        chunks.reverse.tolist(),
-        chunks.probability.tolist(),
-        strict=True,
-    ):
-        if stage in counts:
-            counts[stage] += 1
-            strand = "-" if reverse else "+"
-            lines.append(f"{contig}\t{start}\t{end}\tstage{stage}\t{round(1000 * probability)}\t{strand}\n")
-    return "".join(lines)
+def _write_features(cuts: Cuts, fasta: Fasta, features: GenomeFeatures, table: OpenTable, reporter: Reporter) -> None:
+    """Write the rates of the run's boundaries by class of bases."""
+    from dnahnet_cli.cli.evaluate.boundaries import note_left_out
+    from dnahnet_cli.evaluation.boundaries import BoundaryOptions, boundary_rows
+
+    reporter.stop()
+    reporter.start("stages compared with features", cuts.num_stages)
+    rows = boundary_rows(cuts, fasta, features, BoundaryOptions(), reporter.advance)
+    with table as opened:
+        opened.write(rows)
+    reporter.stop()
+    note_left_out(reporter, features.skipped)

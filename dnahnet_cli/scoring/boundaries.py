@@ -7,7 +7,7 @@ asked for, always cut; so a chunk over the origin of a circular contig is given 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,22 @@ def join(parts: list[Chunks]) -> Chunks:
     fields = ("start", "end", "stage", "reverse", "probability")
     whole = Chunks(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
     return whole[np.lexsort((whole.reverse, whole.stage, whole.start))]
+
+
+def bed_lines(contig: str, chunks: Chunks, stages: Collection[int]) -> str:
+    """Return the chunks of some stages as lines of BED: the score is 1000 times the probability."""
+    return "".join(
+        f"{contig}\t{start}\t{end}\tstage{stage}\t{round(1000 * probability)}\t{'-' if reverse else '+'}\n"
+        for start, end, stage, reverse, probability in zip(
+            chunks.start.tolist(),
+            chunks.end.tolist(),
+            chunks.stage.tolist(),
+            chunks.reverse.tolist(),
+            chunks.probability.tolist(),
+            strict=True,
+        )
+        if stage in stages
+    )
 
 
 def chunks_of(
