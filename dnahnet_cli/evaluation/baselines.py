@@ -1,7 +1,8 @@
 """Scores that need no model: what a figure has to beat before it says anything.
 
 Each is oriented as the score beside it: higher means fitter for a protein's substitutions. They take a mutant's
-substitutions as pairs of one-letter residues (wild type, mutant), `*` for a stop, and sum over them.
+substitutions as pairs of one-letter residues (wild type, mutant), `*` for a stop, and sum over them. Codon adaptation
+is of a whole gene.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
+from dnahnet_cli.genome import N_CODE, Codes, decode
+from dnahnet_cli.scoring.proteins import AMINO_ACID_OF
+
+Floats: TypeAlias = npt.NDArray[np.float64]
 Residues: TypeAlias = Iterable[tuple[str, str]]
 
 _ORDER: Final = "ARNDCQEGHILKMFPSTWYV"
@@ -85,3 +93,43 @@ def hydropathy(residues: Residues) -> float:
 def volume(residues: Residues) -> float:
     """Return minus the summed absolute change of residue volume, cubic angstroms; NaN where a residue is a stop."""
     return -sum(abs(VOLUME.get(wild, math.nan) - VOLUME.get(mutant, math.nan)) for wild, mutant in residues)
+
+
+# --- codon adaptation ---
+
+
+def codon_weights(genes: Iterable[Codes]) -> Floats:
+    """Return how often each codon is used in `genes`, relative to the commonest of its residue, (64,).
+
+    As Sharp and Li define relative adaptiveness (Nucleic Acids Res. 15:1281, 1987): a codon that never occurs counts as
+    half a time. `genes` are coding bases in reading direction; their first codon starts the gene and is not counted. A
+    codon is numbered by its base codes, the first the most significant. NaN for stops and for residues of one codon.
+    """
+    counts = np.zeros(64)
+    for codes in genes:
+        counts += np.bincount(_codons(codes), minlength=64)
+    counts = np.where(counts == 0, 0.5, counts)
+    residues = np.array([AMINO_ACID_OF[_codon_text(codon)] for codon in range(64)])
+    weights = np.full(64, math.nan)
+    for residue in set(residues.tolist()) - {"*"}:
+        synonymous = residues == residue
+        if synonymous.sum() > 1:
+            weights[synonymous] = counts[synonymous] / counts[synonymous].max()
+    return weights
+
+
+def codon_adaptation(codes: Codes, weights: Floats) -> float:
+    """Return the codon adaptation index of a gene, 0 to 1: the geometric mean of its codons' weights; NaN of none."""
+    own = weights[_codons(codes)]
+    own = own[~np.isnan(own)]
+    return float(np.exp(np.log(own).mean())) if len(own) else math.nan
+
+
+def _codons(codes: Codes) -> npt.NDArray[np.int64]:
+    """Return the numbers of a gene's whole codons after the first, those with an N left out."""
+    triplets = codes[3 : len(codes) // 3 * 3].reshape(-1, 3).astype(np.int64)
+    return (triplets @ np.array([16, 4, 1]))[(triplets < N_CODE).all(axis=1)]
+
+
+def _codon_text(codon: int) -> str:
+    return decode(np.array([codon >> 4, codon >> 2 & 3, codon & 3], dtype=np.uint8))

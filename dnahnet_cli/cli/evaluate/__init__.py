@@ -7,6 +7,7 @@ from typing import Final
 
 import typer
 
+from dnahnet_cli.cli.evaluate.essentiality import essentiality
 from dnahnet_cli.cli.evaluate.fitness import fitness
 
 app = typer.Typer(
@@ -16,4 +17,4 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-MEMBERS: Final[dict[str, Callable[..., None]]] = {"fitness": fitness}
+MEMBERS: Final[dict[str, Callable[..., None]]] = {"fitness": fitness, "essentiality": essentiality}
