@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
-    records = []
+    records: list[tuple[int, int, str, str]] = []
     with Fasta(arguments.genome) as fasta:
         names = [name for name, length in fasta.lengths.items() if length > 2 * LONGEST_INDEL]
         lengths = np.array([fasta.lengths[name] for name in names], dtype=np.float64)
@@ -35,7 +35,8 @@ def main() -> None:
             if (codes == N_CODE).any():
                 continue
             size = int(random.integers(1, LONGEST_INDEL + 1))
-            ref, alt = decode(codes[:1]), decode((codes[:1] + random.integers(1, 4)) % 4)
+            other = (codes[:1] + random.integers(1, 4)) % 4
+            ref, alt = decode(codes[:1]), decode(other.astype(np.uint8))
             if len(records) >= arguments.snvs:
                 inserted = decode(random.integers(0, 4, size).astype(np.uint8))
                 ref, alt = (ref, ref + inserted) if random.random() < 0.5 else (decode(codes[: size + 1]), ref)

@@ -93,6 +93,25 @@ def test_answers_on_length(sections: None, tmp_path: Path) -> None:
     assert "`gc`" not in answer and "`bits`" not in answer
 
 
+def test_answers_on_chunking(sections: None, tmp_path: Path) -> None:
+    figures = {"fold": 1.5, "fold_low": 1.4, "fold_high": 1.6, "shuffle_p": 0.002, "shuffle_q": 0.01, "x": "6"}
+    start = {"stage": 2, "level": "class", "feature": "start_codon", "reading": "sense", **figures}
+    point = {"stage": 2, "level": "point", "feature": "start_codon", "tolerance": 1, "num_sites": 1200, "recall": 0.4}
+    point |= {"shuffle_recall": 0.6, "shuffle_recall_low": 0.55, "shuffle_recall_high": 0.65, "recall_p": 0.002}
+    rows = [
+        *({**start, "feature": "coding", "fold": 0.5}, start, {**start, "feature": "rna_gene", "shuffle_q": 0.3}),
+        *({"stage": 2, "level": "stage", "feature": "all"}, point, {**point, "tolerance": 3}),
+        {**start, "stage": 1, "shuffle_q": 0.9},
+    ]
+    text, _ = write_page({"b": of_genome("boundaries", "6", rows)}, tmp_path / "images")
+    (answer,) = (line for line in text.splitlines() if line.startswith("- **Does learned chunking"))
+    first, second = answer.split(", stage 2: ")
+    assert "stage 1: 0 of 1 classes" in first
+    assert "2 of 3 classes" in second and "most of all coding, sense: 0.500" in second  # halving is more than 1.5 times
+    assert "Of 1,200 start_codon points 0.400 have a boundary within 1 base, fewer than random order (0.600" in second
+    assert second.count("1,200") == 1
+
+
 def test_what_cannot_stand_on_one_page_is_refused() -> None:
     first = made_up(0.3, 0.2)
     other_model = replace(first, model={"name": "n", "sha256": "cd" * 32}, settings={})

@@ -148,12 +148,11 @@ def standing(result: EvaluationResult) -> list[str]:
     if peers and defined(own):
         alone = [r for r in peers if r["peer_reads"] == "sequence"]
         small = [(r["peer_name"], r[statistic]) for r in alone if 0 < (r["peer_parameters"] or 0) <= CLASSES[0][2]]
-        lines.append(
-            f"Signed, {statistic} {own:.3f} with the same assays and averaging: above {_ranked(own, small)} protein "
-            f"models of {CLASSES[0][0]} parameters that read one sequence; above "
-            f"{sum(r[statistic] < own for r in alone)} of {len(alone)} of any size; above {sum(r[statistic] < own for r in peers)} of all {len(peers)}, whose "
-            f"median is {number(row['peer_median'])}."
-        )
+        text = f"Signed, {statistic} {own:.3f} with the same assays and averaging: above {_ranked(own, small)} protein "
+        text += f"models of {CLASSES[0][0]} parameters that read one sequence; above "
+        text += f"{sum(r[statistic] < own for r in alone)} of {len(alone)} of any size; above "
+        text += f"{sum(r[statistic] < own for r in peers)} of all {len(peers)}, whose median is "
+        lines.append(text + f"{number(row['peer_median'])}.")
     return lines
 
 

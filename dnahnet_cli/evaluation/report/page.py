@@ -143,6 +143,8 @@ def _making(results: Sequence[EvaluationResult]) -> str:
 
 def _of(result: EvaluationResult) -> str:
     """Return what to call the input: the names of what has a checksum, when they are few."""
+    if isinstance(result.settings.get("genome"), str):
+        return f" of {result.settings['genome']}"
     checksums = [value for key, value in sorted(result.settings.items()) if "sha256" in key]
     names = [name for value in checksums if isinstance(value, Mapping) for name in value]
     return f" of {', '.join(names)}" if 0 < len(names) <= 3 else ""
