@@ -1,0 +1,61 @@
+"""Causal convolution with given taps. Shapes: B batch, L length, C channels, T taps, K captures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dnahnet_cli.ops.capture import Capture
+
+FEW_TAPS = 16  # up to which the filter's gradient is a sum per tap
+
+
+def explicit_conv(x_BLC: Tensor, filter_CT: Tensor, tail_BTC: Tensor | None, capture: Capture) -> tuple[Tensor, Tensor]:
+    """Return sum_t filter[t] x[l - t] in the dtype of x, and the T-1 last inputs at each capture.
+
+    `tail_BTC` holds the T-1 inputs before the first one (zeros at a sequence's start).
+    """
+    batch, _, channels = x_BLC.shape
+    taps = filter_CT.shape[1]
+    if tail_BTC is None:
+        tail_BTC = x_BLC.new_zeros(batch, taps - 1, channels)
+    padded_BLC = torch.cat([tail_BTC.to(x_BLC.dtype), x_BLC], dim=1)
+    y_BLC: Tensor = _Convolution.apply(padded_BLC, filter_CT)  # type: ignore[no-untyped-call]
+    steps = torch.arange(taps - 1, device=x_BLC.device)
+    return y_BLC, padded_BLC[capture.rows.unsqueeze(1), capture.positions.unsqueeze(1) + steps]
+
+
+def _depthwise(x_BLC: Tensor, filter_CT: Tensor) -> Tensor:
+    """Return sum_t filter[t] x[l + t] wherever all taps have an input, (B, L - T + 1, C)."""
+    weight_C1T = filter_CT.to(x_BLC.dtype).unsqueeze(1)
+    return F.conv1d(x_BLC.mT.contiguous(), weight_C1T, groups=len(weight_C1T)).mT
+
+
+class _Convolution(torch.autograd.Function):
+    """The convolution of inputs that T-1 others precede."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BLC: Tensor, filter_CT: Tensor) -> Tensor:
+        ctx.save_for_backward(x_BLC, filter_CT)
+        return _depthwise(x_BLC, filter_CT.flip(-1))
+
+    @staticmethod
+    def backward(ctx: Any, dy_BLC: Tensor) -> tuple[Tensor, Tensor]:
+        x_BLC, filter_CT = ctx.saved_tensors
+        taps = filter_CT.shape[1]
+        dx_BLC = _depthwise(F.pad(dy_BLC, (0, 0, taps - 1, taps - 1)), filter_CT)
+        return dx_BLC, _correlation(x_BLC.float(), dy_BLC.float(), taps).to(filter_CT.dtype)
+
+
+def _correlation(x_BLC: Tensor, dy_BLC: Tensor, taps: int) -> Tensor:
+    """Return sum_bl dy[l] x[l + T - 1 - t] for each tap t, (C, T)."""
+    length, padded = dy_BLC.shape[1], x_BLC.shape[1]
+    if taps <= FEW_TAPS:
+        parts = [(dy_BLC * x_BLC[:, start : start + length]).sum((0, 1)) for start in reversed(range(taps))]
+        return torch.stack(parts, dim=-1)
+    spectrum_BFC = torch.fft.rfft(x_BLC, dim=1) * torch.fft.rfft(dy_BLC, n=padded, dim=1).conj()
+    start_TC = torch.fft.irfft(spectrum_BFC.sum(0), n=padded, dim=0)[:taps]  # no wrap: L + T - 1 values, T shifts
+    return start_TC.flip(0).mT
