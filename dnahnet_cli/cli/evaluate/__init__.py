@@ -7,8 +7,11 @@ from typing import Final
 
 import typer
 
+from dnahnet_cli.cli.evaluate.boundaries import boundaries
+from dnahnet_cli.cli.evaluate.compression import compression
 from dnahnet_cli.cli.evaluate.essentiality import essentiality
 from dnahnet_cli.cli.evaluate.fitness import fitness
+from dnahnet_cli.cli.evaluate.report import report
 
 app = typer.Typer(
     help="Measure what the model's scores are worth, beside scores that need no model.",
@@ -17,4 +20,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-MEMBERS: Final[dict[str, Callable[..., None]]] = {"fitness": fitness, "essentiality": essentiality}
+MEMBERS: Final[dict[str, Callable[..., None]]] = {
+    "fitness": fitness,
+    "compression": compression,
+    "essentiality": essentiality,
+    "boundaries": boundaries,
+    "report": report,
+}
