@@ -1,4 +1,5 @@
 # make demo: install if needed, then run the three commands on phage lambda. make test: every check.
+# make results DATA=<folder>: every evaluation of the bundled model, and docs/results.md (docs/how-to.md).
 
 PYTHON ?= python3
 VENV = .venv
@@ -12,7 +13,7 @@ SHOW = awk -F '\t' ' \
 	row == 1 { sub(/^\043/, ""); n = split(want, name, " "); for (i = 1; i <= NF; i++) at[$$i] = i } \
 	{ line = " "; for (i = 1; i <= n; i++) if (name[i] in at) line = line sprintf(" %-12s", $$(at[name[i]])); print line }'
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test lint clean results
 
 install: $(INSTALLED)
 
@@ -38,6 +39,73 @@ demo: $(INSTALLED)
 	@grep -v '^#' demo-out/chunks.bed | head -n 5 | sed 's/^/  /'
 	@echo
 	@echo "The results are in demo-out/. Everything was computed on this machine; nothing was sent anywhere."
+
+# Every evaluation on public data, a JSON file each under docs/results/, and the page made of them. DATA holds fitness/,
+# peers/, regulatory/, essentiality/ and genomes/. Scores are kept in .results/, so that a run that was stopped goes on
+# and figures can be made anew; other weights, input or settings are scored afresh. MUTANTS, VARIANTS, GENES and WINDOWS
+# bound what is drawn of each protein assay (empty: all), of the promoter's variants, of each organism and of each genome.
+MODEL ?= dnahnet-small
+THREADS ?= 2
+MUTANTS ?=
+VARIANTS ?= 4000
+GENES ?= 1000
+WINDOWS ?= 24
+KEPT = .results
+JSON = docs/results
+PAGE = docs/results.md
+EVALUATE = $(BIN)/dnahnet evaluate
+WITH = --model $(MODEL) -t $(THREADS) --no-progress
+GENOMES = $(DATA)/essentiality
+SITES = $(DATA)/regulatory
+# The options of one evaluation: where scores, table and JSON go.
+TO = --scores $(KEPT)/$(1) --resume -o $(KEPT)/$(1).tsv --json $(JSON)/$(1).json
+RESULTS = $(addprefix results-,compression fitness promoter essentiality boundaries-ecoli boundaries-bsubtilis \
+	boundaries-caulobacter calibration)
+
+.PHONY: $(RESULTS)
+
+results: $(RESULTS)
+	$(EVALUATE) report $(patsubst results-%,$(JSON)/%.json,$(RESULTS)) -o $(PAGE)
+
+$(RESULTS): results-folders $(INSTALLED)
+
+.PHONY: results-folders
+results-folders:
+	@test -d "$(DATA)/fitness" || { echo "make results DATA=<folder>: where the data lie; see docs/how-to.md" >&2; exit 2; }
+	@mkdir -p $(KEPT) $(JSON)
+
+results-compression:
+	$(EVALUATE) compression $(DATA)/genomes/val --background $(DATA)/genomes/manifest.tsv $(call TO,compression) $(WITH)
+
+results-fitness:
+	$(EVALUATE) fitness $(DATA)/fitness --peers $(DATA)/peers/proteingym_zero_shot_Spearman.tsv \
+		$(if $(MUTANTS),--mutants $(MUTANTS)) $(call TO,fitness) $(WITH)
+
+results-promoter:
+	$(BIN)/python benchmarks/make_lacz_assay.py $(SITES)/lacz_promoter_sortseq_kinney2010/variants.tsv.gz \
+		$(SITES)/lacz_promoter_sortseq_kinney2010/consensus_wt.fna $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz \
+		$(KEPT)/lac_promoter_Kinney_2010
+	$(EVALUATE) fitness $(KEPT)/lac_promoter_Kinney_2010 --mutants $(VARIANTS) $(call TO,promoter) $(WITH)
+
+results-essentiality:
+	$(EVALUATE) essentiality $(GENOMES) --genes $(GENES) $(call TO,essentiality) $(WITH)
+
+results-boundaries-ecoli:
+	$(EVALUATE) boundaries $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz --label "E. coli K-12" \
+		--genes $(GENOMES)/ecoli_k12_mg1655/annotation.gff.gz --circular all --windows $(WINDOWS) \
+		--sites $(SITES)/regseq_information_footprints/footprints.tsv.gz $(call TO,boundaries-ecoli) $(WITH)
+
+results-boundaries-bsubtilis:
+	$(EVALUATE) boundaries $(GENOMES)/DEG1001_Bacillus_subtilis_168/genome.fna.gz --label "B. subtilis 168" \
+		--circular all --windows $(WINDOWS) --sites $(SITES)/tss_kuo2025/Bacillus_subtilis_168.tss.tsv \
+		$(call TO,boundaries-bsubtilis) $(WITH)
+
+results-boundaries-caulobacter:
+	$(EVALUATE) boundaries $(SITES)/tss_caulobacter_zhou2015/genome.fna.gz --label "C. crescentus" --circular all \
+		--windows $(WINDOWS) --sites $(SITES)/tss_caulobacter_zhou2015/tss.tsv $(call TO,boundaries-caulobacter) $(WITH)
+
+results-calibration:
+	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz $(call TO,calibration) $(WITH)
 
 test: lint
 	$(BIN)/python -m pytest -q
