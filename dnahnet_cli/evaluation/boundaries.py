@@ -197,8 +197,9 @@ def notes(options: BoundaryOptions, num_stages: int) -> list[str]:
         f"kmer_fold: over the rate expected from the {KMER} bases up to the boundary, by the rates of these k-mers in "
         "this run.",
         f"shift: the same boundaries moved round, {options.permutations:,} times. shuffle: their chunks in random "
-        f"order, as often. Both are given as the 95 % range of their fold; p-values are two-sided, and at least "
-        f"{2 / (options.permutations + 1):.2g}. grid: chunks of equal length, least and greatest fold of its phases.",
+        "order, as often. Both are given as the 95 % range of their fold; p-values are two-sided; where no version is "
+        "as far out, from a normal tail with their mean and deviation. grid: chunks of equal length, least and "
+        "greatest fold of its phases.",
         "q: p corrected for the rate of false discoveries (Benjamini and Hochberg) over all classes, readings and "
         f"{num_stages} stages; recall over all points, tolerances and stages.",
         "Operons, promoters, ribosome binding sites and terminators that are called predicted follow from simple "

@@ -16,6 +16,7 @@ Three chunkers stand beside the network's, all cutting as often as it does:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -80,7 +81,7 @@ class Atoms:
 def shifted(opens: Positions, size: int, draws: int, seed: int) -> Chunker:
     """Yield boundaries with random distances, 1 to size - 1, by which they are to be moved round a circle."""
     for by in np.random.default_rng(seed).integers(1, max(size, 2), draws).tolist():
-        yield opens, by % size
+        yield opens, by % max(size, 1)
 
 
 def shuffled(opens: Positions, size: int, draws: int, seed: int) -> Chunker:
@@ -140,9 +141,18 @@ def block_draws(values_BC: Floats, draws: int, seed: int) -> Floats:
 
 
 def permutation_p(observed: Floats, null_DC: Floats) -> Floats:
-    """Return two-sided p-values, (C,): twice the share of versions at least as far out, the observed one counted in."""
-    above, below = (null_DC >= observed).sum(axis=0), (null_DC <= observed).sum(axis=0)
-    p: Floats = np.minimum(1.0, 2 * (np.minimum(above, below) + 1) / (len(null_DC) + 1))
+    """Return two-sided p-values, (C,): twice the share of versions at least as far out, the observed one counted in.
+
+    Where not one of the D versions is as far out, so that the share only says how many there are, the tail is taken to
+    be that of a normal distribution with the mean and the deviation of the versions, if that is smaller.
+    """
+    rarer = np.minimum((null_DC >= observed).sum(axis=0), (null_DC <= observed).sum(axis=0))
+    p: Floats = np.minimum(1.0, 2 * (rarer + 1) / (len(null_DC) + 1))
+    for c in np.flatnonzero(rarer == 0) if len(null_DC) else ():
+        deviation = null_DC[:, c].std()
+        if deviation > 0:
+            z = abs(observed[c] - null_DC[:, c].mean()) / deviation
+            p[c] = min(p[c], math.erfc(z / math.sqrt(2)))
     return p
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -246,10 +247,11 @@ class _Run:
         made_by |= {**asked, "genome_sha256": _sha256(Path(session.request.genome))}
         kept = None if self.folder is None else self.folder / f"chunks-{_short_hash(made_by)}.bed.gz"
         if kept is not None and self.resume and kept.exists():
-            cuts = read_cuts(str(kept), session.fasta.lengths)
-            if cuts.made_by == made_by:
-                session.reporter.detail(f"chunks read from {kept}")
-                return cuts
+            with suppress(InputError):  # one that is damaged is made again
+                cuts = read_cuts(str(kept), session.fasta.lengths)
+                if cuts.made_by == made_by:
+                    session.reporter.detail(f"chunks read from {kept}")
+                    return cuts
         collector = CutCollector()
         stages = range(1, engine.model.config.num_stages + 1)
         session.reporter.start("bases", sum(map(len, scopes)) * len(engine.strands))
