@@ -96,19 +96,20 @@ def test_answers_on_length(sections: None, tmp_path: Path) -> None:
 def test_answers_on_chunking(sections: None, tmp_path: Path) -> None:
     figures = {"fold": 1.5, "fold_low": 1.4, "fold_high": 1.6, "shuffle_p": 0.002, "shuffle_q": 0.01, "x": "6"}
     start = {"stage": 2, "level": "class", "feature": "start_codon", "reading": "sense", **figures}
-    point = {"stage": 2, "level": "point", "feature": "start_codon", "tolerance": 1, "num_sites": 1200, "recall": 0.4}
-    point |= {"shuffle_recall": 0.6, "shuffle_recall_low": 0.55, "shuffle_recall_high": 0.65, "recall_p": 0.002}
+    point = {"stage": 2, "level": "point", "feature": "start_codon", "tolerance": 0, "num_sites": 1200, "recall": 0.4}
+    point |= {"shuffle_recall": 0.6, "shuffle_recall_low": 0.55, "shuffle_recall_high": 0.65, "recall_q": 0.004}
     rows = [
         *({**start, "feature": "coding", "fold": 0.5}, start, {**start, "feature": "rna_gene", "shuffle_q": 0.3}),
         *({"stage": 2, "level": "stage", "feature": "all"}, point, {**point, "tolerance": 3}),
         {**start, "stage": 1, "shuffle_q": 0.9},
     ]
     text, _ = write_page({"b": of_genome("boundaries", "6", rows)}, tmp_path / "images")
-    (answer,) = (line for line in text.splitlines() if line.startswith("- **Does learned chunking"))
+    answer = text.partition("- **Does learned chunking")[2].partition("\n- **")[0]
     first, second = answer.split(", stage 2: ")
     assert "stage 1: 0 of 1 classes" in first
     assert "2 of 3 classes" in second and "most of all coding, sense: 0.500" in second  # halving is more than 1.5 times
-    assert "Of 1,200 start_codon points 0.400 have a boundary within 1 base, fewer than random order (0.600" in second
+    assert "A share of 0.400 of 1,200 start codons has a boundary at its very base, fewer than with random" in second
+    assert "order (0.600, q = 0.004)" in second
     assert second.count("1,200") == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnahnet_cli.evaluation.report.words import defined, number, outcome, p_value, slug, table, with_interval
+from dnahnet_cli.evaluation.report.words import counted, defined, number, outcome, p_value, slug, table, with_interval
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,7 @@ def test_only_an_interval_beside_zero_is_a_difference(value: float, below: float
 
 def test_tables_and_names() -> None:
     assert table(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |"
+    assert [counted(number, "assay") for number in (0, 1, 1200)] == ["0 assays", "1 assay", "1,200 assays"]
+    assert p_value(0.0004, "q") == "q < 0.001"
     assert slug("Fitness of DNA: lacZ_1") == "fitness-of-dna-lacz-1"
     assert defined(0) and defined(0.0) and not defined(math.inf) and not defined(False)

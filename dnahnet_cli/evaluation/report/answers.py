@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from dnahnet_cli.evaluation.report import fitness
-from dnahnet_cli.evaluation.report.words import defined, number, outcome, p_value, with_interval
+from dnahnet_cli.evaluation.report.words import counted, defined, number, outcome, p_value, with_interval
 from dnahnet_cli.evaluation.results import EvaluationResult
 
 Row: TypeAlias = Mapping[str, Any]
 FALSE_DISCOVERIES: Final = 0.05
-TOLERANCE_BP: Final = 1
+POINTS: Final = {"start_codon": "start codon", "tss_measured": "measured transcription start"}
 NOT_MEASURED: Final = "Not measured: no result given here says so."
 
 
@@ -22,7 +22,8 @@ def answers(results: Sequence[EvaluationResult]) -> str:
     for question, name, reply in QUESTIONS:
         own = [result for result in results if result.name == name]
         replies = [text for result in own for text in reply(result)]
-        lines.append(f"- **{question}** {' '.join(replies) if replies else NOT_MEASURED}")
+        lines.append(f"- **{question}**" if len(replies) > 1 else f"- **{question}** {(replies or [NOT_MEASURED])[0]}")
+        lines += [f"  - {text}" for text in replies if len(replies) > 1]
     return "\n".join(lines)
 
 
@@ -33,8 +34,8 @@ def _counting(result: EvaluationResult) -> Iterator[str]:
         return
     assays = {r["assay"] for r in result.rows if r.get("level") == "assay" and defined(r.get("spearman"))}
     where = next(iter(assays)) if len(assays) == 1 else f"{len(assays)} assays of {row['num_averaged']} proteins"
-    yield f"On {where}, Spearman {with_interval(row, 'spearman')}."
-    yield from filter(None, (fitness.verdict(row, score) for score in ("num_changes", "blosum62")))
+    verdicts = [fitness.verdict(row, score) for score in ("num_changes", "blosum62")]
+    yield " ".join([f"On {where}, Spearman {with_interval(row, 'spearman')}.", *filter(None, verdicts)])
 
 
 def _length(result: EvaluationResult) -> Iterator[str]:
@@ -71,21 +72,21 @@ def _chunking(result: EvaluationResult) -> Iterator[str]:
             most = max(clear, key=lambda row: abs(math.log(max(row["fold"], 1e-9))))
             reading = f", {most['reading']}" if most.get("reading") else ""
             text += f", most of all {most['feature']}{reading}: {with_interval(most, 'fold')} times the stage's "
-            text += f"overall rate, {p_value(most['shuffle_p'])}"
+            text += f"overall rate, {p_value(most['shuffle_q'], 'q')}"
             text += f" (equal chunks: {number(most.get('grid_low'))} to {number(most.get('grid_high'))})"
-        yield text + "."
-        yield from (_found(row) for row in own if row.get("level") == "point" and row.get("tolerance") == TOLERANCE_BP)
+        points = [row for row in own if row.get("level") == "point" and row.get("tolerance") == 0]
+        yield " ".join([f"{text}.", *(_found(row) for row in points if row["feature"] in POINTS)])
 
 
 def _found(row: Row) -> str:
-    """Say how many points have a boundary near, beside chunkers that know nothing."""
-    by_chance, recall, p = row["shuffle_recall"], row["recall"], row["recall_p"]
+    """Say how many points have a boundary, beside chunkers that know nothing."""
+    recall, q = row["recall"], row.get("recall_q")
     low, high = row["shuffle_recall_low"], row["shuffle_recall_high"]
-    found = "more than" if recall > high else "fewer than" if recall < low else "no different from"
+    found = "more than" if recall > high else "fewer than" if recall < low else "no more nor fewer than"
     return (
-        f"Of {row['num_sites']:,} {row['feature']} points {with_interval(row, 'recall')} have a boundary within "
-        f"{row['tolerance']} base{'s' if row['tolerance'] != 1 else ''}, {found} random order "
-        f"({number(by_chance)}, {p_value(p)}; equal chunks {number(row.get('grid_recall'))})."
+        f"A share of {with_interval(row, 'recall')} of {counted(row['num_sites'], POINTS[row['feature']])} has a "
+        f"boundary at its very base, {found} with random order ({number(row['shuffle_recall'])}, {p_value(q, 'q')}); "
+        f"with equal chunks it is {number(row.get('grid_recall'))}."
     )
 
 

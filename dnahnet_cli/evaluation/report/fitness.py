@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from dnahnet_cli.evaluation.report.words import defined, number, outcome, p_value, slug, table, with_interval
+from dnahnet_cli.evaluation.report.words import counted, defined, number, outcome, p_value, slug, table, with_interval
 from dnahnet_cli.evaluation.results import EvaluationResult
 
 Row = Mapping[str, Any]
@@ -82,7 +82,7 @@ def _what(result: EvaluationResult, assays: Sequence[Row]) -> str:
         "" if drawn == "all" else f", at most {number(drawn)} of each assay, drawn with seed {result.settings['seed']}"
     )
     scored, total = (sum(row[key] for row in assays) for key in ("num_scored", "num_mutants"))
-    text = f"{scored:,} of {total:,} measured variants in {len(assays)} assays have a score{few}. "
+    text = f"{scored:,} of {total:,} measured variants in {counted(len(assays), 'assay')} have a score{few}. "
     text += "The figures are Spearman's correlation of `llr` with the measurement, signed; in brackets 95 % bootstrap "
     text += "intervals. Above 0, the model ranks as the experiment did."
     without = [f"{row['assay']} ({row['status']})" for row in assays if row.get("status") != "ok"]
@@ -90,9 +90,9 @@ def _what(result: EvaluationResult, assays: Sequence[Row]) -> str:
 
 
 def _verdicts(row: Row, num_assays: int) -> str:
-    over = f"Mean over {row['num_averaged']} proteins ({num_assays} assays)" if row["level"] == "mean" else row["assay"]
-    if row["level"] == "mean" and row["num_averaged"] == 1:
-        over = "All assays"
+    over = f"Mean over {row['num_averaged']} proteins ({num_assays} assays)"
+    if row["level"] != "mean" or row["num_averaged"] == 1:
+        over = "The assay" if num_assays == 1 else f"Mean over {num_assays} assays"
     lines = [f"- {over}: {with_interval(row, 'spearman')}."]
     lines += [f"- {verdict(row, score)}" for score in ("num_changes", "blosum62") if verdict(row, score)]
     best = row.get("best_baseline")
@@ -119,14 +119,18 @@ def verdict(row: Row, score: str) -> str:
 
 def _table_of_assays(rows: Sequence[Row]) -> str:
     shown = [s for s in LABEL if s != "model" and any(defined(row.get(f"{s}_spearman")) for row in rows)]
-    header = ["assay", "scored", "this model", *(LABEL[score] for score in shown), "over the best", "rank among peers"]
+    with_peers = any(row.get("num_peers") for row in rows)
+    header = ["assay", "scored", "this model", *(LABEL[score] for score in shown), "over the best"]
+    header += ["rank among peers"] * with_peers
     cells = []
     for row in rows:
         name = row.get("assay") or (f"**{row['protein']}**" if row["level"] == "protein" else "**mean over proteins**")
         rank = f"{number(row.get('peer_rank'))} of {row['num_peers'] + 1}" if row.get("peer_rank") else "-"
         best = f"{with_interval(row, 'difference')}, {p_value(row['difference_p'])}" if "difference" in row else "-"
         figures = [number(row.get(f"{score}_spearman")) for score in shown]
-        cells.append([name, number(row["num_scored"]), with_interval(row, "spearman"), *figures, best, rank])
+        cells.append(
+            [name, number(row["num_scored"]), with_interval(row, "spearman"), *figures, best, *[rank] * with_peers]
+        )
     return table(header, cells)
 
 

@@ -32,11 +32,11 @@ def with_interval(row: Mapping[str, Any], name: str, digits: int = 3) -> str:
     return f"{text} ({number(low, digits)} to {number(high, digits)})" if defined(low) and defined(high) else text
 
 
-def p_value(p: Any) -> str:
-    """Return such as `p = 0.03`, or `p < 0.001`."""
+def p_value(p: Any, name: str = "p") -> str:
+    """Return such as `p = 0.030`, or `p < 0.001`."""
     if not defined(p):
-        return "p not defined"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+        return f"{name} not defined"
+    return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.3f}" if p < 0.0995 else f"{name} = {p:.2f}"
 
 
 def outcome(difference: Any, low: Any, high: Any) -> str:
@@ -53,6 +53,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, num_texts: in
     rule = ["---" if at < num_texts else "---:" for at in range(len(header))]
     lines = [header, rule, *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def counted(value: int, noun: str) -> str:
+    """Return such as `1 assay` or `1,200 assays`."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 def slug(text: str) -> str:
