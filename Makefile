@@ -44,12 +44,14 @@ demo: $(INSTALLED)
 # peers/, regulatory/, essentiality/ and genomes/. Scores are kept in .results/, so that a run that was stopped goes on
 # and figures can be made anew; other weights, input or settings are scored afresh. MUTANTS, VARIANTS, GENES and WINDOWS
 # bound what is drawn of each protein assay (empty: all), of the promoter's variants, of each organism and of each genome.
+# JOBS evaluations run at a time, each with THREADS: on two cores, two of one thread are faster than one of two.
 MODEL ?= dnahnet-small
-THREADS ?= 2
+JOBS ?= 2
+THREADS ?= 1
 MUTANTS ?=
 VARIANTS ?= 4000
-GENES ?= 1000
-WINDOWS ?= 24
+GENES ?= 250
+WINDOWS ?= 16
 KEPT = .results
 JSON = docs/results
 PAGE = docs/results.md
@@ -59,13 +61,14 @@ GENOMES = $(DATA)/essentiality
 SITES = $(DATA)/regulatory
 # The options of one evaluation: where scores, table and JSON go.
 TO = --scores $(KEPT)/$(1) --resume -o $(KEPT)/$(1).tsv --json $(JSON)/$(1).json
-RESULTS = $(addprefix results-,compression fitness promoter essentiality boundaries-ecoli boundaries-bsubtilis \
-	boundaries-caulobacter calibration)
+RESULTS = $(addprefix results-,essentiality compression calibration fitness boundaries-ecoli boundaries-bsubtilis \
+	boundaries-caulobacter promoter)
 
 .PHONY: $(RESULTS)
 
-results: $(RESULTS)
-	$(EVALUATE) report $(patsubst results-%,$(JSON)/%.json,$(RESULTS)) -o $(PAGE)
+results: results-folders $(INSTALLED)
+	$(MAKE) --no-print-directory -j $(JOBS) $(RESULTS)
+	$(EVALUATE) report $(patsubst results-%,$(JSON)/%.json,$(RESULTS)) --model $(MODEL) -o $(PAGE)
 
 $(RESULTS): results-folders $(INSTALLED)
 
@@ -105,7 +108,8 @@ results-boundaries-caulobacter:
 		--windows $(WINDOWS) --sites $(SITES)/tss_caulobacter_zhou2015/tss.tsv $(call TO,boundaries-caulobacter) $(WITH)
 
 results-calibration:
-	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz $(call TO,calibration) $(WITH)
+	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz --circular all \
+		--genes $(GENOMES)/ecoli_k12_mg1655/annotation.gff.gz $(call TO,calibration) $(WITH)
 
 test: lint
 	$(BIN)/python -m pytest -q
