@@ -56,11 +56,12 @@ def _what(result: EvaluationResult, sets: Sequence[Row]) -> str:
     drawn = result.settings.get("genes", "all")
     organisms = len({row["organism"] for row in sets})
     few = f" Of each organism {number(drawn)} genes were drawn, labels unseen." if drawn != "all" else ""
+    counts = ((organisms, "organism"), (len(sets), "set"))
+    some = ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts)
     return (
-        f"{organisms} organism{'s' if organisms != 1 else ''}, {len(sets)} set{'s' if len(sets) != 1 else ''} of labels."
-        f"{few} AUROC is the chance that an essential gene scores above another; 0.5 is guessing, and below it a score "
-        "ranks the wrong way round. Every score was turned before labels were looked at. Organisms are averaged, never "
-        "pooled."
+        f"{some} of labels.{few} AUROC is the chance that an essential gene scores above another; 0.5 is guessing, and "
+        "below it a score ranks the wrong way round. Every score was turned before labels were looked at. Organisms "
+        "are averaged, never pooled."
     )
 
 
