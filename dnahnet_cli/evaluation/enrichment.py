@@ -72,8 +72,9 @@ class Atoms:
 
     def count_of(self, chunker: Chunker) -> Floats:
         """Return how many boundaries of each version of a chunker each class has, (D, C)."""
-        twice = np.concatenate([self.label, self.label])
-        counts = [np.bincount(twice[opens + by], minlength=len(self.member_AC)) for opens, by in chunker]
+        size, num_atoms = len(self.label), len(self.member_AC)
+        twice = np.tile(self.label.astype(np.min_scalar_type(num_atoms)), 2)  # small, for the cache
+        counts = [np.bincount(twice[by : by + size].take(opens), minlength=num_atoms) for opens, by in chunker]
         by_version: Floats = np.array(counts).reshape(-1, len(self.member_AC)) @ self.member_AC.astype(float)
         return by_version
 
@@ -129,8 +130,9 @@ def _cumulative(opens: Positions, size: int, margin: int) -> npt.NDArray[np.int3
     """Return how many boundaries lie before each base of a circle, of which `margin` more are given on either side."""
     is_open = np.zeros(size, dtype=np.bool_)
     is_open[opens] = True
-    round_ = np.take(is_open, np.arange(-margin, size + margin), mode="wrap")
-    return np.concatenate([[0], np.cumsum(round_)]).astype(np.int32)
+    cumulative = np.zeros(size + 2 * margin + 1, dtype=np.int32)
+    np.cumsum(np.pad(is_open, margin, mode="wrap"), out=cumulative[1:])
+    return cumulative
 
 
 def block_draws(values_BC: Floats, draws: int, seed: int) -> Floats:
