@@ -286,7 +286,8 @@ def _notes(options: GeneOptions, organisms: list[Organism]) -> list[str]:
         "given_length: what a straight line over log length leaves of the score. and_length: mean of both ranks. "
         "bits_beyond_markov: bits per base of the Markov model less those of the model. None of them looks at labels.",
         f"markov: bits per base of the gene under an order-{options.markov_order} Markov model of the own genome. "
-        "cai: Sharp and Li's index against the genes that cai_reference names.",
+        "cai: Sharp and Li's index against the genes that cai_reference names; ribosomal protein genes are told by "
+        "their names, are compared themselves, and many are essential.",
         f"{drawn}The scores of a row are compared on the same genes. The sha256 of an input is over its files.",
         "Intervals of auroc, ap and differences are 95 % percentile bootstrap intervals: over genes for an organism, "
         "over organisms and the genes within them for the mean; organisms are never pooled. delong_low and delong_high "

@@ -39,9 +39,8 @@ def section(result: EvaluationResult, images: Path) -> str:
     means = [row for row in result.rows if row["level"] == "mean" and defined(row["auroc"])]
     if means:
         count = means[0]["num_averaged"]
-        over = f"the mean over {count} organisms" if count > 1 else "the only organism"
         parts += [
-            f"Of {over}:",
+            f"Mean over {count} organisms:" if count > 1 else "In the only organism with figures:",
             _verdicts(means),
             _draw(means, [row for row in own if row.get("in_mean")], images / "essentiality.png"),
             _table_of_scores(means),
@@ -74,7 +73,7 @@ def _verdicts(means: Sequence[Row]) -> str:
         if defined(row.get("vs_length")):
             text += f" It {_compared(row, 'vs_length', 'length')}."
         if defined(row.get("vs_best")) and row["best_baseline"] != "length":
-            text += f" Of the scores without a model {LABEL[row['best_baseline']]} is best here; the model's "
+            text += " Against the best score without a model: it "
             text += f"{_compared(row, 'vs_best', row['best_baseline'])}."
         lines.append(text)
     combined = [row for row in means if row["kind"] == "combined" and defined(row.get("vs_best"))]
@@ -142,6 +141,11 @@ def _caveats(sets: Sequence[Row]) -> str:
         if lost:
             share = f"{lost:,} essential gene{'s' if lost != 1 else ''} of {row['organism']} ({row['labels']})"
             lines.append(f"- {share} could not be compared; all rows left out: {row['skipped'].replace(',', ', ')}.")
+    if any("ribosomal" in (row.get("cai_reference") or "") for row in sets):
+        lines.append(
+            "- Codon adaptation is measured against genes named as ribosomal proteins. They are among the genes "
+            "compared, and many are essential: it knows something of annotation that no other score here does."
+        )
     lines += [
         f"- {row['organism']} ({row['labels']}) has {'no' if not row['num_essential'] else row['num_essential']} "
         f"essential among {row['num_genes']:,} genes, too few of a class for figures."
