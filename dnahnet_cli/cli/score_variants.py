@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,8 @@ from dnahnet_cli.errors import InputError
 if TYPE_CHECKING:
     from dnahnet_cli.genome import Interval, Variant
     from dnahnet_cli.io.table import Column
+    from dnahnet_cli.scoring.calibration import Null
+    from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.scoring.variants import VariantScore, VariantScorer
 
 
@@ -45,6 +48,21 @@ def score_variants(
             rich_help_panel=o.SCORING,
         ),
     ] = 500,
+    null: Annotated[
+        int,
+        typer.Option(
+            "--null",
+            metavar="N",
+            min=0,
+            max=1_000_000,
+            help="Fill the column phred: rank each llr among N random SNVs of the genome, which are scored first. "
+            "1000 is a good number; 0 leaves the column empty.",
+            rich_help_panel=o.SCORING,
+        ),
+    ] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Of the SNVs of --null.", rich_help_panel=o.SCORING)
+    ] = 1,
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
     no_version: o.NoVersion = False,
@@ -73,11 +91,14 @@ def score_variants(
       bcftools view -f PASS calls.bcf | dnahnet score-variants genome.fa - | awk '$8 < -3 && $7 == "ok"'
 
       dnahnet score-variants genome.fa calls.vcf -r chr1:1-50000 -o scores.parquet
+
+      dnahnet score-variants genome.fa calls.vcf --null 1000 -o scores.tsv
     """
     from pathlib import Path
 
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.io.variants import read_variants
+    from dnahnet_cli.scoring.calibration import null_snvs
     from dnahnet_cli.scoring.variants import Status, VariantScorer
 
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
@@ -88,16 +109,34 @@ def score_variants(
         chosen: Iterable[Variant] = read_variants(variants, tmpdir=Path(tmpdir) if tmpdir else None)
         if regions is not None:
             chosen = _inside(chosen, regions)
-        scorer = VariantScorer(session.engine(), max_indel)
-        reporter.start("variants", None)
+        engine = session.engine()
+        scorer = VariantScorer(engine, max_indel)
         provenance = session.provenance(with_paths=not no_version)
-        with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
-            for row in scorer.score(chosen, reporter.advance):
-                table.write([_row(row)])
+        if null:
+            provenance |= {"null": f"{null} random SNVs", "seed": str(seed)}
+        table_file = open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs)
+        snvs = null_snvs(engine.genome, null, seed) if null else []
+        rest = iter(chosen)
+        first = list(islice(rest, 1))  # what cannot be read is said now, not after the null has been scored
+        ranks = _score_null(engine, snvs, reporter) if snvs and first else None
+        reporter.start("variants", None)
+        with table_file as table:
+            for row in scorer.score(chain(first, rest), reporter.advance):
+                table.write([_row(row, ranks)])
             _check_contigs(scorer, session, genome)
     counts = {status.value: scorer.counts[status] for status in Status}
     reasons = _reasons(scorer)
     close(reporter, "score-variants", counts, reasons, provenance, json_summary=json_summary, strict=strict)
+
+
+def _score_null(engine: Engine, snvs: list[Variant], reporter: Reporter) -> Null:
+    from dnahnet_cli.scoring.calibration import Null, score_snvs
+
+    reporter.start("strands of random SNVs", len(snvs) * len(engine.strands))
+    try:
+        return Null.of(score_snvs(engine, snvs, reporter.advance))
+    finally:
+        reporter.stop()
 
 
 def _inside(variants: Iterable[Variant], regions: list[Interval]) -> Iterator[Variant]:
@@ -118,10 +157,11 @@ def _columns() -> list[Column]:
         *(Column(name, "float") for name in numbers),
         Column("num_changes", "int"),
         Column("scored_bp", "int"),
+        Column("phred", "float"),
     ]
 
 
-def _row(score: VariantScore) -> dict[str, Any]:
+def _row(score: VariantScore, null: Null | None) -> dict[str, Any]:
     from dnahnet_cli.genome import Strand
 
     variant, llr = score.variant, score.llr
@@ -141,6 +181,7 @@ def _row(score: VariantScore) -> dict[str, Any]:
         "damage": None if llr is None else -llr,
         "num_changes": score.num_changes,
         "scored_bp": score.scored_bp,
+        "phred": None if llr is None or null is None else float(null.phred(llr)),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from dnahnet_cli.cli.evaluate.boundaries import boundaries
+from dnahnet_cli.cli.evaluate.calibration import calibration
 from dnahnet_cli.cli.evaluate.compression import compression
 from dnahnet_cli.cli.evaluate.essentiality import essentiality
 from dnahnet_cli.cli.evaluate.fitness import fitness
@@ -25,5 +26,6 @@ MEMBERS: Final[dict[str, Callable[..., None]]] = {
     "compression": compression,
     "essentiality": essentiality,
     "boundaries": boundaries,
+    "calibration": calibration,
     "report": report,
 }

@@ -10,6 +10,7 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.evaluate import common as e
+from dnahnet_cli.cli.evaluate.annotation import features_of, note_skipped, sequence_sha256, sha256_of
 from dnahnet_cli.cli.evaluate.common import folder_of, provenance_of
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
 from dnahnet_cli.cli.session import Request, engine_options, load_network, strands
@@ -219,27 +220,23 @@ class _Run:
 
     def measure(self, name: str, path: Path, genes: str | None) -> GenomeSums:
         """Read a genome's windows, or the sums where that was done before."""
-        import hashlib
-
         from dnahnet_cli.baselines.compressors import compressed_bits
         from dnahnet_cli.evaluation.compression import GenomeSums
         from dnahnet_cli.evaluation.windows import WindowSums, draw_windows, seed_of
         from dnahnet_cli.io.fasta import Fasta
 
         with Fasta(path, Path(self.request.tmpdir) if self.request.tmpdir else None) as fasta:
-            digest = hashlib.sha256()
-            for contig, length in fasta.lengths.items():
-                digest.update(fasta.codes(contig, 0, length).data)
-            sha256 = self.sha256[name] = digest.hexdigest()
+            sha256 = self.sha256[name] = sequence_sha256(fasta)
             if sha256 in self.background_sha256:
                 raise InputError(
                     f"{path} is among --background, as {self.background_sha256[sha256]}: a Markov model would be "
                     "tested on what it was fitted to. Leave one of them out."
                 )
-            features, circular = self._features(name, fasta, genes)
+            features, circular = features_of(fasta, genes, self.request.circular, self.reporter)
+            self.skipped[name] = features.skipped if features else []
             drawn = draw_windows(fasta.lengths, self.window_bp, self.windows, seed_of(self.seed, name))
             made_by = {**self.settings(), "model_sha256": self.file.sha256, "genome_sha256": sha256}
-            made_by |= {"genes": _sha256_of(genes), "background": sorted(self.background_sha256)}
+            made_by |= {"genes": sha256_of(genes), "background": sorted(self.background_sha256)}
             kept = self.folder / f"{name}.npz" if self.folder else None
             read_strands = strands(self.request.strand)
             found = WindowSums.load(kept, drawn, read_strands, made_by) if kept and self.resume else None
@@ -275,29 +272,6 @@ class _Run:
             return sum_windows(engine, drawn, classes_of, self.markov, fitted, self.reporter.advance)
         finally:
             self.reporter.stop()
-
-    def _features(self, name: str, fasta: Fasta, genes: str | None) -> tuple[Features | None, frozenset[str]]:
-        """Return the genes and the circular contigs of a genome; no genes where they are not to be had."""
-        from dnahnet_cli.evaluation.regions import Features, read_rna_genes
-        from dnahnet_cli.io.genes import call_genes, read_genes
-
-        annotation = None
-        if genes is None:
-            try:
-                annotation = call_genes(fasta)
-            except InputError as error:  # no pyrodigal, or no genes
-                reason = str(error).partition("\n")[0]
-                self.reporter.note(f"{name}: no classes of bases: {reason}")
-        elif genes != "none":
-            annotation = read_genes(genes)
-        marked = fasta.circular | (annotation.circular & fasta.lengths.keys() if annotation else frozenset())
-        circular = {"auto": marked, "all": frozenset(fasta.lengths), "none": frozenset[str]()}[self.request.circular]
-        if annotation is None:
-            return None, circular
-        rnas = read_rna_genes(genes) if genes is not None else []
-        features = Features.of(annotation, rnas, fasta.lengths, circular)
-        self.skipped[name] = features.skipped
-        return features, circular
 
     def _is_seen(self, sha256: str) -> bool:
         manifest = (self.file.card.get("data") or {}).get("manifest", [])
@@ -339,14 +313,6 @@ def _pair(paths: dict[str, Path], genes: list[str] | None) -> list[str | None]:
     return list(genes)
 
 
-def _sha256_of(genes: str | None) -> str:
-    import hashlib
-
-    if genes in (None, "none"):
-        return genes or "called"
-    return hashlib.sha256(Path(genes).read_bytes()).hexdigest()
-
-
 def _notes(windows: int, window_bp: int, markov: int) -> list[str]:
     drawn = f"{windows} windows of {window_bp:,} bases drawn of each genome" if windows else "all of each genome"
     return [
@@ -374,9 +340,7 @@ def _close(
         if row["level"] in ("genome", "mean") and row.get("region") is None:
             run.reporter.note(_line(row))
     for name, skipped in run.skipped.items():
-        for reason in dict.fromkeys(reason for _, reason in skipped):
-            own = [gene for gene, why in skipped if why == reason]
-            run.reporter.note(f"  {name}: {len(own):,} genes left out: {reason} (first: {own[0]})")
+        note_skipped(run.reporter, skipped, f"{name}: ")
     empty = [row["genome"] for row in genomes if row["status"] != "ok"]
     write_summary(
         json_summary,
