@@ -90,6 +90,11 @@ def test_answers_on_length(sections: None, tmp_path: Path) -> None:
     text, _ = write_page({"e": of_genome("essentiality", "5", rows)}, tmp_path / "images")
     (answer,) = (line for line in text.splitlines() if line.startswith("- **Does it beat gene length?**"))
     assert "Score `single`, 4 organisms: AUROC 0.600; it is behind length" in answer and "p = 0.004" in answer
+    assert "so not beyond chance" not in answer
+    text, _ = write_page(
+        {"e": of_genome("essentiality", "5", [{**mean, "vs_length_p_adjusted": 0.2}])}, tmp_path / "images"
+    )
+    assert "p = 0.20 when adjusted for several scores, so not beyond chance then." in text
     assert "`gc`" not in answer and "`bits`" not in answer
 
 

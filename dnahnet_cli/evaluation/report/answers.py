@@ -7,10 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from dnahnet_cli.evaluation.report import fitness
-from dnahnet_cli.evaluation.report.words import counted, defined, number, outcome, p_value, with_interval
+from dnahnet_cli.evaluation.report.words import (
+    BEATS,
+    IS_BEHIND,
+    counted,
+    defined,
+    number,
+    outcome,
+    p_value,
+    with_interval,
+)
 from dnahnet_cli.evaluation.results import EvaluationResult
 
 Row: TypeAlias = Mapping[str, Any]
+LEVEL: Final = 0.05
 FALSE_DISCOVERIES: Final = 0.05
 POINTS: Final = {"start_codon": "start codon", "tss_measured": "measured transcription start"}
 NOT_MEASURED: Final = "Not measured: no result given here says so."
@@ -46,10 +56,11 @@ def _length(result: EvaluationResult) -> Iterator[str]:
             continue
         found = outcome(*(row.get(f"vs_length{end}") for end in ("", "_low", "_high")))
         p = next((row[key] for key in ("vs_length_p_adjusted", "vs_length_delong_p") if defined(row.get(key))), None)
-        of = f"{row['num_averaged']} organisms" if row.get("num_averaged") else f"{row.get('organism')}"
+        of = counted(row["num_averaged"], "organism") if row.get("num_averaged") else f"{row.get('organism')}"
         yield (
             f"Score `{row['score']}`, {of}: AUROC {with_interval(row, 'auroc')}; it {found} length, "
-            f"difference {with_interval(row, 'vs_length')}, {p_value(p)} (adjusted for several scores)."
+            f"difference {with_interval(row, 'vs_length')}, {p_value(p)} when adjusted for several scores"
+            f"{', so not beyond chance then' if found in (BEATS, IS_BEHIND) and (p is None or p >= LEVEL) else ''}."
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
+BEATS, IS_BEHIND = "beats", "is behind"
 _MISSING: Final = "-"
 
 
@@ -44,8 +45,8 @@ def outcome(difference: Any, low: Any, high: Any) -> str:
     if not (defined(difference) and defined(low) and defined(high)):
         return "cannot be compared with"
     if low > 0:
-        return "beats"
-    return "is behind" if high < 0 else "shows no difference beyond chance from"
+        return BEATS
+    return IS_BEHIND if high < 0 else "shows no difference beyond chance from"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, num_texts: int = 1) -> str:
