@@ -80,9 +80,10 @@ def draw(folder: Path) -> Path | None:
     loss, cuts = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     loss.plot(*points("bits"), color="0.7", linewidth=0.8, label="training")
     loss.plot(*points("heldout_bits"), color="tab:blue", marker="o", markersize=3, label="held-out species")
-    values = sorted(points("bits")[1] + points("heldout_bits")[1])
+    values, heldout = sorted(points("bits")[1]), points("heldout_bits")[1]
     if values:  # the first steps would flatten all that follows
-        loss.set_ylim(values[0] - 0.01, values[int(0.98 * (len(values) - 1))] + 0.02)
+        top = max([values[int(0.98 * (len(values) - 1))], *heldout])
+        loss.set_ylim(min([values[0], *heldout]) - 0.01, top + 0.02)
     loss.set_ylabel("bits per base")
     loss.legend()
     for column in [name for name in names if name[0] == "F"]:
