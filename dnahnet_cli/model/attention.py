@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnahnet_cli.model.config import ModelConfig
+from dnahnet_cli.model.config import AttentionSizes, LayerSizes
 from dnahnet_cli.model.layers import Linear
 from dnahnet_cli.model.state import AttentionState
 from dnahnet_cli.ops.capture import Capture
@@ -26,9 +26,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
     return torch.matmul(scores.softmax(-1), v)
 
 
-def rotate(x_BHLP: Tensor, position_BL: Tensor) -> Tensor:
-    """Apply rotary position embedding to the first half of each head's channels; the rest passes through."""
-    rotated = x_BHLP.shape[-1] // 2
+def rotate(x_BHLP: Tensor, position_BL: Tensor, share: float = 0.5) -> Tensor:
+    """Apply rotary position embedding to the first `share` of each head's channels; the rest passes through."""
+    rotated = int(x_BHLP.shape[-1] * share)
     frequency = ROTARY_BASE ** (-torch.arange(0, rotated, 2, device=x_BHLP.device).float() / rotated)
     angle_B1LF = (position_BL.float().unsqueeze(-1) * frequency).unsqueeze(1)
     cos, sin = angle_B1LF.cos(), angle_B1LF.sin()
@@ -39,12 +39,13 @@ def rotate(x_BHLP: Tensor, position_BL: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head causal attention, rotary on half of each head, optional sliding window."""
+    """Multi-head causal attention, rotary on a share of each head, optional sliding window."""
 
-    def __init__(self, config: ModelConfig, width: int, window: int | None) -> None:
+    def __init__(self, config: AttentionSizes, width: int, window: int | None) -> None:
         super().__init__()
         self.head_size = config.attention_head_size
         self.num_heads = width // self.head_size
+        self.rotary_share = config.rotary_share
         self.window = window
         self.in_proj = Linear(width, 3 * self.num_heads * self.head_size)
         self.out_proj = Linear(self.num_heads * self.head_size, width)
@@ -59,7 +60,7 @@ class Attention(nn.Module):
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         seen_B = x_BLD.new_zeros(batch, dtype=torch.long) if state is None else state.num_seen_B
         position_BL = seen_B.unsqueeze(1) + torch.arange(length, device=x_BLD.device)
-        q, k = rotate(q, position_BL), rotate(k, position_BL)
+        q, k = rotate(q, position_BL, self.rotary_share), rotate(k, position_BL, self.rotary_share)
         kept = 0
         if state is not None:
             old_k, old_v = self._seen(state)
@@ -138,7 +139,7 @@ class Attention(nn.Module):
 class SwiGLU(nn.Module):
     """Gated feed-forward layer of width 8/3 D, rounded up."""
 
-    def __init__(self, config: ModelConfig, width: int) -> None:
+    def __init__(self, config: LayerSizes, width: int) -> None:
         super().__init__()
         multiple = config.mlp_multiple
         hidden = -(-8 * width // (3 * multiple)) * multiple

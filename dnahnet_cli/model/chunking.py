@@ -5,11 +5,13 @@ Shapes: B batch, L positions, M chunks, D width, K captures.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.routing import boundary_probability
 
 
@@ -22,7 +24,26 @@ class StageTrace:
     length_B: Tensor  # tokens of this stage's sequence in this call
 
 
-class Router(nn.Module):
+class Chunker(nn.Module, ABC):
+    """What decides where a stage cuts its sequence."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Initialise the parameters, if there are any."""
+
+    @abstractmethod
+    def forward(self, x_BLD: Tensor, memory: Tensor | None) -> Tensor:
+        """Return the boundary probability p (B, L), 1 where a sequence begins; a chunk opens where it is above 0.5.
+
+        `memory` is what `remember` returned, row by row; None or 0 where the sequence begins here.
+        """
+
+    @abstractmethod
+    def remember(self, x_BLD: Tensor, memory: Tensor | None, capture: Capture) -> Tensor:
+        """Return what going on from each captured position needs, (K, ...); 0 before a sequence's first token."""
+
+
+class Router(Chunker):
     """Boundary probability from the cosine between neighbouring encoder states; float32 throughout."""
 
     def __init__(self, width: int) -> None:
@@ -35,17 +56,22 @@ class Router(nn.Module):
         nn.init.eye_(self.query.weight)
         nn.init.eye_(self.key.weight)
 
-    def forward(self, x_BLD: Tensor, last_BD: Tensor | None) -> Tensor:
-        """Return p (B, L). `last_BD` is the vector before the first; without it, or where it is zero, p_0 = 1.
+    def forward(self, x_BLD: Tensor, memory: Tensor | None) -> Tensor:
+        """Return p (B, L). `memory` is the vector before the first; without it, or where it is zero, p_0 = 1.
 
         A zero vector is what a state holds that was taken before a sequence's first token; RMSNorm makes no other.
         """
         x_BLD = x_BLD.float()
-        before_B1D = torch.zeros_like(x_BLD[:, :1]) if last_BD is None else last_BD.float().unsqueeze(1)
+        before_B1D = torch.zeros_like(x_BLD[:, :1]) if memory is None else memory.float().unsqueeze(1)
         previous_BLD = torch.cat([before_B1D, x_BLD[:, :-1]], dim=1)
         p_BL = boundary_probability(self.query(previous_BLD), self.key(x_BLD))
         first_B1 = p_BL[:, :1].masked_fill(~before_B1D.any(-1), 1.0)
         return torch.cat([first_B1, p_BL[:, 1:]], dim=1)
+
+    def remember(self, x_BLD: Tensor, memory: Tensor | None, capture: Capture) -> Tensor:
+        """Return the vector just before each captured position, (K, D)."""
+        before = torch.zeros_like(x_BLD[:, 0]) if memory is None else memory
+        return torch.cat([before.unsqueeze(1), x_BLD], dim=1)[capture.rows, capture.positions]
 
 
 def select_rows(x_BLD: Tensor, index_BM: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 from dnahnet_cli.errors import ModelError
 
@@ -17,7 +17,73 @@ Layout: TypeAlias = "list[str | Layout]"
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class Config:
+    """What the configurations of all architectures share: a name, and a line of JSON that carries it."""
+
+    arch: ClassVar[str]
+    description: ClassVar[str]
+
+    @property
+    def num_stages(self) -> int:
+        """Return how many times the sequence is chunked."""
+        return 0
+
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """Return what training aims at in each stage: bases, or chunks, per chunk."""
+        return ()
+
+    def to_json(self) -> str:
+        """Return the configuration as one line of JSON, as kept in a weights file's header."""
+        return json.dumps({"arch": self.arch, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Parse what `to_json` wrote. Raises ModelError for another architecture, or a missing, unknown or wrong field.
+
+        Without `arch` it is a dnaHNet of the time before there were others.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            arch = values.pop("arch", ModelConfig.arch)
+            if arch != cls.arch:
+                raise ModelError(f"a network of architecture {arch!r}, where {cls.arch!r} is expected")
+            for field in fields(cls):
+                if str(field.type).startswith("tuple"):
+                    values[field.name] = _tuples(values[field.name])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"unreadable model configuration: {error}") from error
+
+
+class AttentionSizes(Protocol):
+    """What attention asks of its network's configuration. Of each head the first `rotary_share` is rotary."""
+
+    @property
+    def attention_head_size(self) -> int: ...
+    @property
+    def rotary_share(self) -> float: ...
+
+
+class LayerSizes(AttentionSizes, Protocol):
+    """What the layers that letters stand for ask of their network's configuration."""
+
+    @property
+    def state_size(self) -> int: ...
+    @property
+    def mamba_head_size(self) -> int: ...
+    @property
+    def ssd_chunk(self) -> int: ...
+    @property
+    def conv_width(self) -> int: ...
+    @property
+    def expand(self) -> int: ...
+    @property
+    def mlp_multiple(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
     """Everything that decides the network's parameters and arithmetic.
 
     `layout` nests `[encoder, inner, decoder]` lists around a one-element core list. A string is runs of
@@ -25,6 +91,10 @@ class ModelConfig:
     `widths` has one entry per stage and one for the core, `ratios` (target bases, or chunks, per chunk)
     one per stage, `windows` (attention window in positions of the stage, None is unlimited) as widths.
     """
+
+    arch = "dnahnet"
+    description = "dnaHNet, a hierarchical nucleotide language model with learned chunking (arXiv 2602.10603)"
+    rotary_share: ClassVar[float] = 0.5  # of each attention head's channels, which turn with position
 
     layout: Layout
     widths: tuple[int, ...]
@@ -49,7 +119,8 @@ class ModelConfig:
         ):
             if len(found) != wanted:
                 raise ModelError(f"{name} has {len(found)} entries, a layout of {stages} stages needs {wanted}")
-        for name, value in vars(self).items():
+        for name in (field.name for field in fields(ModelConfig)):
+            value = getattr(self, name)
             sizes = value if isinstance(value, tuple) else (value,)
             if name == "windows":
                 sizes = tuple(size for size in sizes if size is not None)
@@ -72,20 +143,15 @@ class ModelConfig:
             raise ModelError(f"layout {self.layout!r} must nest [encoder, inner, decoder] around [core]")
         return depth
 
-    def to_json(self) -> str:
-        """Return the configuration as one line of JSON, as kept in a weights file's header."""
-        return json.dumps(asdict(self), sort_keys=True)
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """Return what training aims at in each stage: bases, or chunks, per chunk."""
+        return self.ratios
 
-    @classmethod
-    def from_json(cls, text: str) -> ModelConfig:
-        """Parse what `to_json` wrote. Raises ModelError when a field is missing, unknown or wrong."""
-        try:
-            fields: dict[str, Any] = json.loads(text)
-            for name in ("widths", "ratios", "windows"):
-                fields[name] = tuple(fields[name])
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"unreadable model configuration: {error}") from error
+
+def _tuples(value: Any) -> Any:
+    """Turn the lists of JSON into tuples, at every depth. Raises TypeError for anything that is no list."""
+    return tuple(_tuples(item) if isinstance(item, list) else item for item in value)
 
 
 def parse_layers(text: str) -> str:

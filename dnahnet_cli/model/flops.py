@@ -2,8 +2,9 @@
 
 Decisions:
 - counted are the matrix products, a multiply-add as 2: the linear maps, the four products of the SSD, the two of
-  attention. Nothing else is: look-ups, norms, the convolution of four taps, rotations, softmax, gates, decays, the
-  states carried from chunk to chunk, cosines and smoothing work element by element and cost memory traffic instead
+  attention; and of a rival with long filters the convolutions, direct or by Fourier transform. Nothing else is:
+  look-ups, norms, the convolution of four taps, rotations, softmax, gates, decays, the states carried from chunk to
+  chunk, cosines and smoothing work element by element and cost memory traffic instead
 - counted is what the architecture needs, not what a kernel executes: no padding, and in attention only the pairs of
   query and key that causality and the window allow. The SSD is an algorithm by chunks of Q positions and needs its
   Q x Q products whole
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dnahnet_cli.model.config import NUM_BASES, ModelConfig, parse_layers
+from dnahnet_cli.model.config import NUM_BASES, AttentionSizes, LayerSizes, ModelConfig, parse_layers
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,20 @@ class Work:
     linear: float = 0.0
     ssd: float = 0.0
     attention: float = 0.0
+    convolution: float = 0.0
 
     @property
     def total(self) -> float:
         """Return the sum over the kinds."""
-        return self.linear + self.ssd + self.attention
+        return self.linear + self.ssd + self.attention + self.convolution
 
     def __add__(self, other: Work) -> Work:
-        return Work(self.linear + other.linear, self.ssd + other.ssd, self.attention + other.attention)
+        return Work(
+            self.linear + other.linear,
+            self.ssd + other.ssd,
+            self.attention + other.attention,
+            self.convolution + other.convolution,
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Flops:
     """Floating-point operations of one sequence's forward pass.
 
     `parts` is keyed `stage1.encoder`, `stage1.router`, `stage1.residual`, `stage1.decoder`, the same for the stages
-    within, `core` and `head`. The embedding is a look-up and has no part.
+    within, `core` and `head`; a network without stages has parts of its own. The embedding is a look-up and has none.
     """
 
     length: int
@@ -62,12 +69,12 @@ class Flops:
         return 3 * self.total
 
 
-def flops(config: ModelConfig, length: int, chunk_rates: Sequence[float]) -> Flops:
+def flops(config: ModelConfig, length: int, chunk_rates: Sequence[float], *, routed: bool = True) -> Flops:
     """Count the operations of one forward pass over one sequence of `length` tokens that starts without a state.
 
     `chunk_rates` has one entry per stage, outermost first: the share of that stage's own positions that open a
-    chunk, as `boundary_rates` returns it. With (1/3, 1/2) the core sees a sixth of the tokens. Raises ValueError for
-    another number of rates.
+    chunk, as `boundary_rates` returns it. With (1/3, 1/2) the core sees a sixth of the tokens. What is not `routed` by
+    a learned router has no such part. Raises ValueError for another number of rates.
     """
     if len(chunk_rates) != config.num_stages:
         raise ValueError(f"{len(chunk_rates)} chunk rates for {config.num_stages} stages")
@@ -78,7 +85,8 @@ def flops(config: ModelConfig, length: int, chunk_rates: Sequence[float]) -> Flo
         assert isinstance(encoder, str) and isinstance(inner, list) and isinstance(decoder, str)
         stage, square = f"stage{depth + 1}", 2 * config.widths[depth] ** 2
         parts[f"{stage}.encoder"] = _stack(config, encoder, depth, positions)
-        parts[f"{stage}.router"] = Work(linear=2 * square * positions)  # query and key
+        if routed:
+            parts[f"{stage}.router"] = Work(linear=2 * square * positions)  # query and key
         parts[f"{stage}.residual"] = Work(linear=square * positions)
         parts[f"{stage}.decoder"] = _stack(config, decoder, depth, positions)
         layout, positions = inner, positions * rate
@@ -91,16 +99,23 @@ def flops(config: ModelConfig, length: int, chunk_rates: Sequence[float]) -> Flo
 
 def _stack(config: ModelConfig, layers: str, depth: int, positions: float) -> Work:
     """Count an encoder, a decoder or the core."""
-    width, window = config.widths[depth], config.windows[depth]
+    return layers_work(config, layers, config.widths[depth], config.windows[depth], positions)
+
+
+def layers_work(config: LayerSizes, layers: str, width: int, window: int | None, positions: float) -> Work:
+    """Count layers in a row, given by their letters."""
     work = Work()
     for letter in parse_layers(layers):
-        work += _mamba(config, width, positions) if letter in "mM" else _attention(config, width, window, positions)
+        work += (
+            mamba_work(config, width, positions) if letter in "mM" else attention_work(config, width, window, positions)
+        )
         if letter.isupper():
-            work += _swiglu(config, width, positions)
+            work += swiglu_work(config, width, positions)
     return work
 
 
-def _mamba(config: ModelConfig, width: int, positions: float) -> Work:
+def mamba_work(config: LayerSizes, width: int, positions: float) -> Work:
+    """Count one Mamba-2 mixer."""
     inner, states, chunk = config.expand * width, config.state_size, config.ssd_chunk
     projected = 2 * inner + 2 * states + inner // config.mamba_head_size  # gate and x, b and c, one step per head
     scores = 2 * chunk * states  # c_i . b_j, shared by the heads
@@ -112,7 +127,8 @@ def _mamba(config: ModelConfig, width: int, positions: float) -> Work:
     )
 
 
-def _attention(config: ModelConfig, width: int, window: int | None, positions: float) -> Work:
+def attention_work(config: AttentionSizes, width: int, window: int | None, positions: float) -> Work:
+    """Count one attention mixer."""
     channels = width // config.attention_head_size * config.attention_head_size
     reach = positions if window is None else min(window, positions)
     pairs = reach * (reach + 1) / 2 + (positions - reach) * reach  # a query sees itself and reach - 1 before it
@@ -122,6 +138,7 @@ def _attention(config: ModelConfig, width: int, window: int | None, positions: f
     )
 
 
-def _swiglu(config: ModelConfig, width: int, positions: float) -> Work:
+def swiglu_work(config: LayerSizes, width: int, positions: float) -> Work:
+    """Count one gated feed-forward layer, whatever its gate."""
     hidden = -(-8 * width // (3 * config.mlp_multiple)) * config.mlp_multiple
     return Work(linear=2 * width * 3 * hidden * positions)  # gate, up and down

@@ -14,34 +14,29 @@ Shapes: B batch, L length, M chunks, D width, K captured places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from dnahnet_cli.model.attention import Attention, SwiGLU
-from dnahnet_cli.model.chunking import Router, StageTrace, select_rows, straight_through
-from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, Layout, ModelConfig, parse_layers
+from dnahnet_cli.model.chunking import Chunker, Router, StageTrace, select_rows, straight_through
+from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, LayerSizes, Layout, ModelConfig, parse_layers
+from dnahnet_cli.model.flops import Flops, flops
 from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.mamba import Mamba2
-from dnahnet_cli.model.state import LayerState, StageState
+from dnahnet_cli.model.network import Network
+from dnahnet_cli.model.network import Output as Output
+from dnahnet_cli.model.state import LayerState, StageState, State
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.ema import ema
 from dnahnet_cli.ops.routing import chunk_index
 
 
-@dataclass(frozen=True)
-class Output:
-    """What one call computes: float32 logits (B, L, 4) of the next base, and one trace per stage, outermost first."""
-
-    logits_BL4: Tensor
-    traces: tuple[StageTrace, ...]
-
-
 class Block(nn.Module):
     """Pre-norm mixer, and a pre-norm SwiGLU when the layer's letter is upper case."""
 
-    def __init__(self, config: ModelConfig, letter: str, width: int, window: int | None) -> None:
+    def __init__(self, config: LayerSizes, letter: str, width: int, window: int | None) -> None:
         super().__init__()
         self.norm = RMSNorm(width)
         self.mixer: Mamba2 | Attention = Mamba2(config, width) if letter in "mM" else Attention(config, width, window)
@@ -59,7 +54,7 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Blocks in a row and a final norm: an encoder, a decoder or the core."""
 
-    def __init__(self, config: ModelConfig, layers: str, width: int, window: int | None) -> None:
+    def __init__(self, config: LayerSizes, layers: str, width: int, window: int | None) -> None:
         super().__init__()
         letters = parse_layers(layers)
         self.blocks = nn.ModuleList(Block(config, letter, width, window) for letter in letters)
@@ -88,20 +83,20 @@ class Stack(nn.Module):
 class Stage(nn.Module):
     """Encoder, router, inner stage or core on the chunks, smoothing, spreading, residual, decoder."""
 
-    def __init__(self, config: ModelConfig, layout: Layout, depth: int) -> None:
+    def __init__(self, config: ModelConfig, layout: Layout, depth: int, chunker: Callable[[int], Chunker]) -> None:
         super().__init__()
         width, inner_width = config.widths[depth], config.widths[depth + 1]
         encoder, inner, decoder = layout
         assert isinstance(encoder, str) and isinstance(inner, list) and isinstance(decoder, str)
         self.encoder = Stack(config, encoder, width, config.windows[depth])
-        self.router = Router(width)
+        self.router = chunker(depth)
         self.widening = nn.Parameter(torch.zeros(inner_width - width))
         self.inner: Stage | Stack
         if len(inner) == 1:
             assert isinstance(inner[0], str)
             self.inner = Stack(config, inner[0], inner_width, config.windows[depth + 1])
         else:
-            self.inner = Stage(config, inner, depth + 1)
+            self.inner = Stage(config, inner, depth + 1, chunker)
         self.residual = nn.Linear(width, width, bias=False)
         self.decoder = Stack(config, decoder, width, config.windows[depth])
 
@@ -120,7 +115,8 @@ class Stage(nn.Module):
         self, x_BLD: Tensor, length_B: Tensor, state: StageState | None, capture: Capture
     ) -> tuple[Tensor, StageState, tuple[StageTrace, ...]]:
         x_BLD, encoder_state = self.encoder(x_BLD, state and state.encoder, capture)
-        p_BL = self.router(x_BLD, None if state is None else state.last_BD)
+        last = None if state is None else state.last_BD
+        p_BL = self.router(x_BLD, last)
         valid_BL = torch.arange(x_BLD.shape[1], device=x_BLD.device) < length_B.unsqueeze(1)
         mask_BL = (p_BL > 0.5) & valid_BL
 
@@ -144,7 +140,7 @@ class Stage(nn.Module):
         y_BLD, decoder_state = self.decoder(y_BLD, state and state.decoder, capture)
 
         new_state = StageState(
-            encoder_state, self._last_at(x_BLD, state, capture), smooth_KD, inner_state, decoder_state
+            encoder_state, self.router.remember(x_BLD, last, capture), smooth_KD, inner_state, decoder_state
         )
         return y_BLD, new_state, (StageTrace(p_BL, mask_BL, length_B), *traces)
 
@@ -157,22 +153,23 @@ class Stage(nn.Module):
         y_BMD, new_state = self.inner(x_BMD, state, capture)
         return y_BMD, new_state, ()
 
-    def _last_at(self, x_BLD: Tensor, state: StageState | None, capture: Capture) -> Tensor:
-        """Return the encoder's output just before each captured position, (K, D)."""
-        before = torch.zeros_like(x_BLD[:, 0]) if state is None else state.last_BD
-        return torch.cat([before.unsqueeze(1), x_BLD], dim=1)[capture.rows, capture.positions]
 
-
-class HNet(nn.Module):
+class HNet(Network):
     """The whole network: embedding, nested stages, next-base logits."""
+
+    config: ModelConfig
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(len(VOCABULARY), config.widths[0])
-        self.stage = Stage(config, config.layout, 0)
+        self.stage = Stage(config, config.layout, 0, self.chunker)
         self.head = Linear(config.widths[0], NUM_BASES)
         self.reset()
+
+    def chunker(self, depth: int) -> Chunker:
+        """Return what cuts the stage at `depth`, 0 for the outermost. A rival replaces it."""
+        return Router(self.config.widths[depth])
 
     def reset(self) -> None:
         """Initialise all parameters from torch's global random state."""
@@ -183,17 +180,13 @@ class HNet(nn.Module):
     def forward(
         self,
         token_BL: Tensor,
-        state: StageState | None = None,
+        state: State | None = None,
         *,
         length_B: Tensor | None = None,
         capture: Capture | None = None,
     ) -> tuple[Output, StageState]:
-        """Predict the base after each token.
-
-        `token_BL` is int64, padded on the right beyond `length_B`. `state` is what an earlier call returned
-        (None: the sequences begin here, which a BOS should mark). The returned state is taken after each
-        row's last token, or at every place of `capture`, as a batch in that order.
-        """
+        """Predict the base after each token, as `Network.forward` specifies."""
+        assert state is None or isinstance(state, StageState)
         if length_B is None:
             length_B = torch.full((len(token_BL),), token_BL.shape[1], device=token_BL.device)
         if capture is None:
@@ -202,6 +195,6 @@ class HNet(nn.Module):
         x_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture)
         return Output(self.head(x_BLD).float(), traces), new_state
 
-    def num_parameters(self) -> int:
-        """Return how many numbers are trained."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    def flops(self, length: int, chunk_rates: Sequence[float] = ()) -> Flops:
+        """Count the operations of one forward pass, as `Network.flops` specifies."""
+        return flops(self.config, length, chunk_rates)

@@ -22,14 +22,15 @@ class Linear(nn.Linear):
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square normalisation in float32, eps 1e-5."""
+    """Root-mean-square normalisation in float32."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _RMSNorm.apply(x.float(), self.weight)  # type: ignore[no-untyped-call]
+        y: Tensor = _RMSNorm.apply(x.float(), self.weight, self.eps)  # type: ignore[no-untyped-call]
         return y
 
 
@@ -37,19 +38,19 @@ class _RMSNorm(torch.autograd.Function):
     """The gradient written out: a third of the passes over memory that autograd makes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
         ctx.save_for_backward(x, weight, scale)
         return (x * scale).mul_(weight)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight, scale = ctx.saved_tensors
         unit = x * scale
         dweight = (dy * unit).flatten(0, -2).sum(0)
         dunit = dy * weight
         along = (dunit * unit).mean(-1, keepdim=True)
-        return dunit.addcmul_(unit, along, value=-1).mul_(scale), dweight
+        return dunit.addcmul_(unit, along, value=-1).mul_(scale), dweight, None
 
 
 def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnahnet_cli.model.config import ModelConfig
+from dnahnet_cli.model.config import LayerSizes
 from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.state import MambaState
 from dnahnet_cli.ops.capture import Capture
@@ -21,7 +21,7 @@ MIN_STEP, MAX_STEP = 1e-3, 1e-1
 class Mamba2(nn.Module):
     """Selective state-space mixer with one group and a gated RMSNorm before its output projection."""
 
-    def __init__(self, config: ModelConfig, width: int) -> None:
+    def __init__(self, config: LayerSizes, width: int) -> None:
         super().__init__()
         self.inner = config.expand * width
         self.head_size = config.mamba_head_size

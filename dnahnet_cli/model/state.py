@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -62,12 +62,26 @@ class AttentionState:
         )
 
 
-LayerState: TypeAlias = MambaState | AttentionState
+@dataclass(frozen=True)
+class HyenaState:
+    """A hyena layer's state: the last inputs of the short filter, and what the long one remembers.
+
+    `memory` holds the last inputs of an explicit filter, (B, W, D), or one value per pole, (B, D, N), float32.
+    """
+
+    tail_BWC: Tensor
+    memory: Tensor
+
+
+LayerState: TypeAlias = MambaState | AttentionState | HyenaState
 
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage's state. `last_BD` is the encoder's last output, `smooth_BD` the smoother's last value."""
+    """One stage's state. `last_BD` is what its chunker remembers, `smooth_BD` the smoother's last value.
+
+    A router remembers the encoder's last output.
+    """
 
     encoder: tuple[LayerState, ...]
     last_BD: Tensor
@@ -76,15 +90,19 @@ class StageState:
     decoder: tuple[LayerState, ...]
 
 
-def stack(states: Sequence[StageState]) -> StageState:
+State: TypeAlias = StageState | tuple[LayerState, ...]  # of a network of stages, or of layers in a row
+AnyState = TypeVar("AnyState", StageState, tuple[LayerState, ...], State)
+
+
+def stack(states: Sequence[AnyState]) -> AnyState:
     """Join the batches of several states into one batch, in order."""
-    joined: StageState = _map(lambda tensors: torch.cat(list(tensors)), AttentionState.stack, states)
+    joined: AnyState = _map(lambda tensors: torch.cat(list(tensors)), AttentionState.stack, states)
     return joined
 
 
-def take(state: StageState, rows: Tensor) -> StageState:
+def take(state: AnyState, rows: Tensor) -> AnyState:
     """Return the state of the given batch rows, (K,) int64; rows may repeat."""
-    taken: StageState = _map(lambda tensors: tensors[0][rows], lambda layers: layers[0].take(rows), [state])
+    taken: AnyState = _map(lambda tensors: tensors[0][rows], lambda layers: layers[0].take(rows), [state])
     return taken
 
 
