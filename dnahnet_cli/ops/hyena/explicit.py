@@ -31,7 +31,8 @@ def explicit_conv(x_BLC: Tensor, filter_CT: Tensor, tail_BTC: Tensor | None, cap
 def _depthwise(x_BLC: Tensor, filter_CT: Tensor) -> Tensor:
     """Return sum_t filter[t] x[l + t] wherever all taps have an input, (B, L - T + 1, C)."""
     weight_C1T = filter_CT.to(x_BLC.dtype).unsqueeze(1)
-    return F.conv1d(x_BLC.mT.contiguous(), weight_C1T, groups=len(weight_C1T)).mT
+    y_BLC: Tensor = F.conv1d(x_BLC.mT.contiguous(), weight_C1T, groups=len(weight_C1T)).mT
+    return y_BLC
 
 
 class _Convolution(torch.autograd.Function):
@@ -58,4 +59,5 @@ def _correlation(x_BLC: Tensor, dy_BLC: Tensor, taps: int) -> Tensor:
         return torch.stack(parts, dim=-1)
     spectrum_BFC = torch.fft.rfft(x_BLC, dim=1) * torch.fft.rfft(dy_BLC, n=padded, dim=1).conj()
     start_TC = torch.fft.irfft(spectrum_BFC.sum(0), n=padded, dim=0)[:taps]  # no wrap: L + T - 1 values, T shifts
-    return start_TC.flip(0).mT
+    filter_CT: Tensor = start_TC.flip(0).mT
+    return filter_CT
