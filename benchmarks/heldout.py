@@ -25,7 +25,7 @@ import torch
 from dnahnet_cli.baselines.markov import MAX_ORDER, MarkovModel
 from dnahnet_cli.errors import DnahnetError
 from dnahnet_cli.genome import Codes, Strand
-from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model
 from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.reading import TileGrid
@@ -68,7 +68,7 @@ class OneContig:
         return self.sequence[start:end]
 
 
-def network_bits(network: HNet, genomes: Sequence[Genome], every: int, context: int = TileGrid.context) -> Column:
+def network_bits(network: Network, genomes: Sequence[Genome], every: int, context: int = TileGrid.context) -> Column:
     """Return the bits per base of `genomes` under a network that sees at least `context` bases before a tile."""
 
     def log_probs(contig: Codes) -> npt.NDArray[np.float32]:

@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from dnahnet_cli.genome import N_CODE, Codes, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.model.config import BOS
-from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model
 from dnahnet_cli.ops.capture import Capture
 
@@ -31,7 +31,7 @@ CONTEXTS = (0, 64, 128, 256, 512, 1024, 2048, 3072, 4096, 6144, 8192)
 SUFFIXES = (0, 8, 16, 32, 64, 128, 256, 512, 1024, FAR)
 
 
-def log_probs(network: HNet, window: Codes) -> np.ndarray:
+def log_probs(network: Network, window: Codes) -> np.ndarray:
     """Return the log-probability of each base of a window."""
     token = torch.tensor([[BOS, *window[:-1].tolist()]])
     with torch.inference_mode():

@@ -49,6 +49,7 @@ from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.model.config import ModelConfig
 from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model, save_weights
 from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource
 from dnahnet_cli.scoring.essentiality import Protocol, score_genes
@@ -66,7 +67,7 @@ class Model:
     name: str
     sha256: str
     progress: dict[str, Any]
-    network: HNet
+    network: Network
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -82,7 +83,7 @@ def load(name: str, device: str, dtype: torch.dtype) -> Model:
         return Model(name, file.sha256, {}, load_model(file, device, dtype))
     parameters, config, progress = found
     with torch.device("meta"):
-        network = HNet(ModelConfig.from_json(config))
+        network: Network = HNet(ModelConfig.from_json(config))
     try:
         network.load_state_dict(parameters, strict=True, assign=True)
     except RuntimeError as error:

@@ -104,6 +104,8 @@ def boundaries(
         known = GenomeFeatures.read(session.fasta, features) if features is not None else None
         engine = session.engine(known.circular if known is not None else frozenset())
         num_stages = engine.model.config.num_stages
+        if not num_stages:
+            raise UsageError(f"model {session.model_file.name} is a {engine.model.config.arch}, which makes no chunks")
         stages = sorted(set(stage or range(1, num_stages + 1)))
         if stages[-1] > num_stages:
             raise UsageError(f"--stage {stages[-1]}: model {session.model_file.name} has {num_stages} stages")

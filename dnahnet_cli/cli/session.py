@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dnahnet_cli.genome import Interval, Strand
     from dnahnet_cli.io.fasta import Fasta
-    from dnahnet_cli.model.hnet import HNet
+    from dnahnet_cli.model.network import Network
     from dnahnet_cli.model.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, EngineOptions
 
@@ -122,7 +122,7 @@ class Session:
         return listed
 
 
-def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple[HNet, str]:
+def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple[Network, str]:
     """Set the threads, load the network, and return it with the name of its dtype."""
     import torch
 

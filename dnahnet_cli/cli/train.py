@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dnahnet_cli.training.processes import Processes
 
 BUDGET, STEP = "Budget", "Step"
+Architecture = Literal["dnahnet", "fixed-stride", "random-chunks", "transformer", "striped-hyena2", "mamba2"]
 
 
 def train(
@@ -81,8 +82,17 @@ def train(
             rich_help_panel=o.SELECTION,
         ),
     ] = 9,
+    arch: Annotated[
+        Architecture, typer.Option("--arch", help="Kind of network: dnaHNet, or a rival.", rich_help_panel=STEP)
+    ] = "dnahnet",
     preset: Annotated[
-        str, typer.Option("--preset", help="Shape of the network: tiny, small or base.", rich_help_panel=STEP)
+        str,
+        typer.Option(
+            "--preset",
+            help="Shape of the network: tiny, small or base, by parameters. A rival that has no chunks has tiny-flops "
+            "and so on too, by operations per base.",
+            rich_help_panel=STEP,
+        ),
     ] = "small",
     minutes: Annotated[
         float | None,
@@ -181,21 +191,23 @@ def train(
 
       dnahnet train a.fa b.fa c.fa --heldout c --preset tiny --minutes 2 -o run
 
+      dnahnet train genomes/manifest.tsv --arch transformer --preset tiny --minutes 10 -o rival
+
       dnahnet train parts/ --watch --minutes 25 --stop-after 9 --resume -o run
     """
     from pathlib import Path
 
     import torch
 
+    from dnahnet_cli.baselines.presets import PRESETS
     from dnahnet_cli.cli.session import resolve_device
-    from dnahnet_cli.model.config import PRESETS
     from dnahnet_cli.training.hardware import describe_device
     from dnahnet_cli.training.loop import Trainer
     from dnahnet_cli.training.memory import keep_freed_memory
     from dnahnet_cli.training.processes import processes
 
-    if preset not in PRESETS:
-        raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
+    if preset not in PRESETS[arch]:
+        raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS[arch])}")
     if (minutes is not None and steps is not None) or (minutes is not None and not 0 < minutes < math.inf):
         raise UsageError("the length of a run is a number of --minutes above 0, or of --steps, not both")
     if not 0 < learning_rate < math.inf:
@@ -231,7 +243,7 @@ def train(
         compute, ceiling = _fastest(dtype, group)
         hardware = describe_device(group.device) + (f", {group.size} processes" if group.size > 1 else "")
         trainer = Trainer(
-            PRESETS[preset],
+            PRESETS[arch][preset],
             config,
             corpus,
             run,

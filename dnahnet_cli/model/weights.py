@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import torch
 
+from dnahnet_cli.baselines.architectures import build, read_config
 from dnahnet_cli.errors import ModelError, OutputError
-from dnahnet_cli.model.config import ModelConfig
-from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.model.layers import Linear, set_compute_dtype
+from dnahnet_cli.model.network import Network
 
 DEFAULT_MODEL: Final = "dnahnet-small"
 MAX_HEADER_BYTES: Final = 1 << 20
@@ -71,17 +71,17 @@ def find_model(name_or_path: str) -> ModelFile:
     return ModelFile(path.stem, path, sha256, card)
 
 
-def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.float32) -> HNet:
+def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Network:
     """Build the network of a weights file on `device`, its linear maps computing in `dtype`. Raises ModelError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        config = ModelConfig.from_json(_header_metadata(file.path).get("config", ""))
+        config = read_config(_header_metadata(file.path).get("config", ""))
     except ModelError as error:
         raise ModelError(f"{file.path}: {error}") from error
     with torch.device("meta"):
-        model = HNet(config)
+        model = build(config)
     try:
         tensors = load_file(file.path, device=device)
         tensors = {name: tensor.float() for name, tensor in tensors.items()}
@@ -96,7 +96,7 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
     return model.eval().requires_grad_(False)
 
 
-def save_weights(model: HNet, path: Path, card: dict[str, Any]) -> None:
+def save_weights(model: Network, path: Path, card: dict[str, Any]) -> None:
     """Write weights and card. Linear maps are kept in bfloat16, everything that routes or decays in float32.
 
     Raises OutputError, with what was there before unharmed.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dnahnet_cli.errors import ModelError
 from dnahnet_cli.genome import Interval, Strand
 from dnahnet_cli.scoring.engine import Engine, TileScan
 from dnahnet_cli.scoring.reading import Reading
@@ -72,7 +73,10 @@ def chunks_of(
     """Yield the chunks of a region block by block, all stages and strands together, in coordinate order.
 
     No chunk of a block starts before one of an earlier block. `progress` is called with the number of bases scanned.
+    Raises ModelError for a network that makes none.
     """
+    if not engine.model.config.num_stages:
+        raise ModelError(f"boundaries: a {engine.model.config.arch} network makes no chunks")
     walkers = [_walk(engine, engine.reading(scope.contig, strand), scope, progress) for strand in engine.strands]
     frontiers = [scope.start] * len(walkers)  # all chunks that start before it have been seen
     pending: list[Chunks] = []

@@ -22,8 +22,8 @@ from dnahnet_cli.errors import DnahnetError
 from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand
 from dnahnet_cli.model.chunking import StageTrace
 from dnahnet_cli.model.config import BOS
-from dnahnet_cli.model.hnet import HNet
-from dnahnet_cli.model.state import StageState, stack, take
+from dnahnet_cli.model.network import Network
+from dnahnet_cli.model.state import State, stack, take
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.scoring.reading import LocalEdit, Reading, TileGrid
 
@@ -106,7 +106,7 @@ class Engine:
 
     def __init__(
         self,
-        model: HNet,
+        model: Network,
         genome: GenomeSource,
         options: EngineOptions | None = None,
         circular: frozenset[str] = frozenset(),
@@ -139,7 +139,7 @@ class Engine:
             token_BL, length_B = self._tokens([reading.window(begin, end) for begin, _, end in bounds])
             output, _ = self.model(token_BL, length_B=length_B, capture=Capture.nowhere(self.device))
             log_probs = _log_probs(output.logits_BL4)
-            probability_BSL, mask_BSL = _per_base(output.traces)
+            probability_BSL, mask_BSL = _per_base(output.traces, *token_BL.shape)
             for row, (begin, start, end) in enumerate(bounds):
                 own = slice(start - begin, end - begin)
                 shifted = slice(own.start + 1, own.stop + 1)  # the token of a base comes one after its prediction
@@ -219,7 +219,7 @@ class Engine:
                 places.setdefault((branch.local.start - run.start + 1, row), []).append(branch)
         waiting = sorted(places)
         rows = torch.arange(len(passes), device=self.device)
-        state: StageState | None = None
+        state: State | None = None
         log_probs: list[Floats] = []
         begin = 0
         while begin < token_BL.shape[1]:
@@ -259,9 +259,9 @@ class _Pool:
 
     def __init__(self, engine: Engine, progress: Callable[[int], None]) -> None:
         self.engine, self.progress = engine, progress
-        self.waiting: list[tuple[_Branch, StageState, int]] = []
+        self.waiting: list[tuple[_Branch, State, int]] = []
 
-    def add(self, branch: _Branch, log_probs_4: Floats, states: StageState, row: int) -> None:
+    def add(self, branch: _Branch, log_probs_4: Floats, states: State, row: int) -> None:
         """Queue a branch. Its first base is predicted from what precedes the edit, so the scan has that already."""
         branch.alt_logp = float(log_probs_4[branch.codes[0]])
         if len(branch.codes) == 1:
@@ -293,7 +293,7 @@ class _Pool:
             branch.alt_logp += _sum_of(log_probs[row, : len(branch.codes) - 1], branch.codes[1:])
         self.progress(len(branches))
 
-    def _states(self) -> StageState:
+    def _states(self) -> State:
         """Return the states that the waiting branches start from, as one batch."""
         groups = []
         for _, group in groupby(self.waiting, key=lambda item: id(item[1])):
@@ -322,9 +322,8 @@ def _leading_acgt(codes: Codes) -> int:
     return int(unknown[0]) if len(unknown) else len(codes)
 
 
-def _per_base(traces: Sequence[StageTrace]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def _per_base(traces: Sequence[StageTrace], batch: int, length: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return boundary probability (NaN where a stage has no position) and mask of every stage per token, (B, S, L)."""
-    batch, length = traces[0].mask_BL.shape
     probability = np.full((batch, len(traces), length), np.nan, dtype=np.float32)
     mask = np.zeros((batch, len(traces), length), dtype=np.bool_)
     for row in range(batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,8 +13,8 @@ import torch
 
 from dnahnet_cli import __version__
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.model.config import ModelConfig
-from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.config import Config
+from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.weights import find_model, load_model, save_weights
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
 from dnahnet_cli.training.loop import TrainConfig, Trainer
@@ -39,12 +40,12 @@ def make_card(trainer: Trainer, result: HeldOut, baselines: Baselines | None) ->
     config, records = trainer.model.config, trainer.corpus.records()
     train = [record for record in records if record["split"] == "train"]
     return {
-        "description": "dnaHNet, a hierarchical nucleotide language model with learned chunking (arXiv 2602.10603)",
+        "description": config.description,
         "note": "an independent implementation: not the weights or the figures of the paper's authors",
         "licence": "Apache-2.0, as the code",
         "limits": LIMITS,
         "dnahnet_version": __version__,
-        "config": asdict(config),
+        "config": json.loads(config.to_json()),
         "training": {
             **asdict(trainer.config),
             "steps_made": trainer.step,
@@ -77,10 +78,10 @@ def heldout_table(config: TrainConfig, result: HeldOut, baselines: Baselines | N
     return {"measured_on": windows, "uniform": 2.0, **columns}
 
 
-def boundary_table(config: ModelConfig, result: HeldOut) -> list[dict[str, float]]:
+def boundary_table(config: Config, result: HeldOut) -> list[dict[str, float]]:
     """Return how each stage cuts the held-out windows: chunks over the stage's own positions, and over bases."""
     table, bases_per_chunk = [], 1.0
-    for ratio, cuts, probability in zip(config.ratios, result.cuts, result.probabilities, strict=False):
+    for ratio, cuts, probability in zip(config.targets, result.cuts, result.probabilities, strict=False):
         bases_per_chunk /= max(cuts, 1e-9)
         table.append(
             {
@@ -102,7 +103,7 @@ class Promotion:
     old: float
 
 
-def promote(model: HNet, card: dict[str, Any], path: Path, corpus: Corpus, config: TrainConfig) -> Promotion:
+def promote(model: Network, card: dict[str, Any], path: Path, corpus: Corpus, config: TrainConfig) -> Promotion:
     """Write weights and card to `path` if nothing is there, or if they are better than those that are.
 
     Better is a smaller mean of bits per base over the held-out species, both networks evaluated here, in float32, as

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from dnahnet_cli.baselines.markov import MarkovModel
 from dnahnet_cli.model.chunking import boundary_rates
 from dnahnet_cli.model.config import NUM_BASES
-from dnahnet_cli.model.hnet import HNet
+from dnahnet_cli.model.network import Network
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.training.packed import Genome
 from dnahnet_cli.training.sampler import heldout_windows, to_batch
@@ -34,7 +34,7 @@ class HeldOut:
 
 
 @torch.no_grad()
-def evaluate(model: HNet, genomes: Sequence[Genome], num_windows: int, length: int) -> HeldOut:
+def evaluate(model: Network, genomes: Sequence[Genome], num_windows: int, length: int) -> HeldOut:
     """Evaluate on `num_windows` windows of `length` bases of each genome; each window begins without context."""
     device = next(model.parameters()).device
     bits, rates = {}, []
@@ -47,7 +47,7 @@ def evaluate(model: HNet, genomes: Sequence[Genome], num_windows: int, length: i
         rates.append([[float(rate) for rate in boundary_rates(trace)] for trace in output.traces])
     if not rates:
         return HeldOut({}, (), ())
-    cuts, probabilities = np.mean(rates, axis=0).T
+    cuts, probabilities = np.mean(rates, axis=0).reshape(-1, 2).T
     return HeldOut(bits, tuple(cuts.tolist()), tuple(probabilities.tolist()))
 
 

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dnahnet_cli.baselines.architectures import build, read_config
 from dnahnet_cli.errors import DnahnetError, InputError, ModelError, OutputError
 from dnahnet_cli.model.chunking import boundary_rates, ratio_loss
-from dnahnet_cli.model.config import NUM_BASES, ModelConfig
-from dnahnet_cli.model.flops import flops
-from dnahnet_cli.model.hnet import HNet, Output
+from dnahnet_cli.model.config import NUM_BASES, Config
 from dnahnet_cli.model.layers import set_compute_dtype
+from dnahnet_cli.model.network import Network, Output
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.training.checkpoint import (
     Checkpoint,
@@ -51,6 +51,8 @@ class TrainingError(DnahnetError):
 class TrainConfig:
     """How a run is made. `stage_rates` multiply `learning_rate` from the outermost stage to the core.
 
+    A network without stages is all core.
+
     The budget is `steps` if given, otherwise `minutes` of training (evaluations and checkpoints not counted).
     """
 
@@ -79,21 +81,22 @@ class TrainConfig:
         return step / max(self.steps, 1) if self.steps is not None else minutes / self.minutes
 
 
-def parameter_groups(model: HNet, config: TrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: Network, config: TrainConfig) -> list[dict[str, Any]]:
     """Split the parameters by stage (learning rate) and by whether they decay (matrices do; norms, biases do not).
 
-    Routers do not decay: they start at the identity, and 0 is no neutral place for them.
+    Routers do not decay: they start at the identity, and 0 is no neutral place for them. Nor do filters.
     """
+    stage_rates = config.stage_rates if model.config.num_stages else config.stage_rates[-1:]
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         depth = name.count("inner.") if name.startswith("stage.") else 0
-        decays = parameter.ndim >= 2 and "conv" not in name and "router" not in name
+        decays = parameter.ndim >= 2 and not any(part in name for part in ("conv", "router", "filter"))
         groups.setdefault((depth, decays), []).append(parameter)
     return [
         {
             "params": parameters,
             "weight_decay": config.weight_decay if decays else 0.0,
-            "base_lr": config.learning_rate * config.stage_rates[min(depth, len(config.stage_rates) - 1)],
+            "base_lr": config.learning_rate * stage_rates[min(depth, len(stage_rates) - 1)],
         }
         for (depth, decays), parameters in groups.items()
     ]
@@ -104,8 +107,8 @@ def losses(output: Output, targets: Tensor, ratios: Sequence[float]) -> tuple[Te
     cross_entropy = F.cross_entropy(
         output.logits_BL4.flatten(0, 1), targets.flatten(), ignore_index=NUM_BASES, reduction="sum"
     )
-    ratio = torch.stack([ratio_loss(t, n) for t, n in zip(output.traces, ratios, strict=True)]).sum()
-    return cross_entropy, ratio
+    ratio_losses = [ratio_loss(trace, ratio) for trace, ratio in zip(output.traces, ratios, strict=True)]
+    return cross_entropy, torch.stack([cross_entropy.new_zeros(()), *ratio_losses]).sum()
 
 
 @dataclass
@@ -126,7 +129,7 @@ class Trainer:
 
     def __init__(
         self,
-        model_config: ModelConfig,
+        model_config: Config,
         config: TrainConfig,
         corpus: Corpus,
         folder: Path,
@@ -144,7 +147,7 @@ class Trainer:
         self.made_on: list[str] = []  # the hardware that made steps of this run, in order
         self.device = self.processes.device
         self.log = log if self.processes.first else lambda line: None
-        self.model = HNet(model_config).to(self.device)
+        self.model = build(model_config).to(self.device)
         set_compute_dtype(self.model, dtype)
         self.network: nn.Module = self.model
         if self.processes.size > 1:
@@ -265,7 +268,7 @@ class Trainer:
             share = len(tokens) / num_windows
             with self._without_exchange(last=start == parts[-1]):
                 output, _ = self.network(tokens, capture=Capture.nowhere(self.device))
-                cross_entropy, ratio = losses(output, targets, self.model.config.ratios)
+                cross_entropy, ratio = losses(output, targets, self.model.config.targets)
                 cross_entropy = cross_entropy * (self.processes.size / count)  # the exchange averages over processes
                 (cross_entropy + self.config.ratio_weight * share * ratio).backward()
             rates = [rate.detach() for trace in output.traces for rate in boundary_rates(trace)]
@@ -319,7 +322,7 @@ class Trainer:
         self._settle()
         seconds = time.monotonic() - mark
         nats, ratio, *rates, norm = (self.since.sums / self.since.steps).tolist()
-        work = flops(self.model.config, length, [min(1.0, f) for f in rates[::2]])
+        work = self.model.flops(length, [min(1.0, f) for f in rates[::2]])
         self.flops += 3 * work.per_base * self.since.bases
         self.since = self._nothing()
         rate = max(group["lr"] for group in self.optimizer.param_groups)
@@ -394,8 +397,10 @@ class Trainer:
 
     def _continue(self, checkpoint: Checkpoint, folder: Path) -> None:
         facts = checkpoint.facts
-        if ModelConfig.from_json(facts["config"]) != self.model.config:
-            raise InputError(f"{folder}: a checkpoint of another network; give the --preset that it was begun with")
+        config = read_config(facts["config"])
+        if config != self.model.config:
+            option = "--preset" if config.arch == self.model.config.arch else f"--arch ({config.arch}) and --preset"
+            raise InputError(f"{folder}: a checkpoint of another network; give the {option} that it was begun with")
         if facts["train"]["seed"] != self.config.seed:
             self.log(f"{folder} was begun with --seed {facts['train']['seed']}: the order of windows changes")
         parameters = dict(self.model.named_parameters())

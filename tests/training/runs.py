@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dnahnet_cli.model.config import PRESETS, ModelConfig
+from dnahnet_cli.model.config import PRESETS, Config
 from dnahnet_cli.training.checkpoint import latest_checkpoint, load_checkpoint
 from dnahnet_cli.training.loop import TrainConfig, Trainer
 from dnahnet_cli.training.packed import Corpus, Genome
@@ -45,7 +45,7 @@ REPRODUCIBLE = (
 
 
 def trainer(
-    folder: Path, config: TrainConfig = CONFIG, model: ModelConfig = TINY, corpus: Corpus = CORPUS, **options: Any
+    folder: Path, config: TrainConfig = CONFIG, model: Config = TINY, corpus: Corpus = CORPUS, **options: Any
 ) -> Trainer:
     return Trainer(model, config, corpus, folder, **{"log": lambda line: None, **options})
 
