@@ -106,6 +106,7 @@ def score_variants(
     inputs = [Path(genome)] + ([Path(variants)] if variants != "-" else [])
     with Session(request, reporter) as session:
         regions = session.regions(region, regions_file)
+        snvs = null_snvs(session.fasta, null, seed) if null else []
         chosen: Iterable[Variant] = read_variants(variants, tmpdir=Path(tmpdir) if tmpdir else None)
         if regions is not None:
             chosen = _inside(chosen, regions)
@@ -115,7 +116,6 @@ def score_variants(
         if null:
             provenance |= {"null": f"{null} random SNVs", "seed": str(seed)}
         table_file = open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs)
-        snvs = null_snvs(engine.genome, null, seed) if null else []
         rest = iter(chosen)
         first = list(islice(rest, 1))  # what cannot be read is said now, not after the null has been scored
         ranks = _score_null(engine, snvs, reporter) if snvs and first else None

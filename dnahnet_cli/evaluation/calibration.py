@@ -27,6 +27,7 @@ from dnahnet_cli.scoring.proteins import translate
 
 THRESHOLDS: Final = (1, 2, 3, 5, 7, 10, 13, 15, 17, 20, 23, 25, 30)
 BY_CONSEQUENCE: Final = (10, 20)
+MIN_SNVS: Final = 10  # of a consequence: resamples of fewer say more than they know, so no interval and no test
 
 
 class Consequence(Enum):
@@ -148,7 +149,10 @@ def _by_consequence(
             both = own_T | synonymous_T
             area_D = resampled_auroc(-llr_T[both], own_T[both], counts_DT[:, both])
             row |= _with_interval("auroc_synonymous", auroc(-llr_T[both], own_T[both]), area_D)
-            row["p"] = two_sided_p(area_D - 0.5)
+            if min(own_T.sum(), synonymous_T.sum()) >= MIN_SNVS:
+                row["p"] = two_sided_p(area_D - 0.5)
+        if own_T.sum() < MIN_SNVS:
+            row = {name: value for name, value in row.items() if not name.endswith(("_low", "_high"))}
         rows.append(row)
     for row, p in zip(rows, holm([row.get("p", math.nan) for row in rows]), strict=True):
         row["p_adjusted"] = p

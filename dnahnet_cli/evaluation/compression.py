@@ -3,7 +3,8 @@ as it should be?
 
 1. A figure is a ratio of sums over windows: bits over bases. Both strands that are read count alike.
 2. Intervals resample windows within a genome (a block bootstrap: neighbouring bases depend on each other), and genomes
-   as well for the mean over genomes. Below MIN_WINDOWS windows, or two genomes, there is none.
+   as well for the mean over genomes. Below MIN_WINDOWS windows, or MIN_GENOMES genomes, there is none: resamples of
+   so few say more than they know.
 3. `difference` is to the best of the predictors WITHOUT hindsight, chosen on the very row, which favours them.
    order0 and markov_hindsight have seen the bases that they predict, and stand beside for comparison only.
 4. `excess` is bits minus the bits that the network itself expected (the mean entropy of its predictions). Above 0 it is
@@ -27,6 +28,7 @@ from dnahnet_cli.genome import Strand
 from dnahnet_cli.io.table import Column
 
 MIN_WINDOWS: Final = 5
+MIN_GENOMES: Final = 5
 HINDSIGHT, BACKGROUND = "markov_hindsight", "markov_background"
 UNIFORM, ORDER0, COMPRESSOR = "uniform", "order0", "compressor"
 WITHOUT_HINDSIGHT: Final = (UNIFORM, ADAPTIVE, BACKGROUND, COMPRESSOR)
@@ -62,7 +64,7 @@ def compression_rows(genomes: Sequence[GenomeSums], draws: int, seed: int) -> li
         means = []
         for region, members in parts.items():
             facts: dict[str, Any] = {"level": "mean", "region": region or None, "num_averaged": len(members)}
-            means.append(facts | _cells(_mean(members, seed), shown=len(members) > 1))
+            means.append(facts | _cells(_mean(members, seed), shown=len(members) >= MIN_GENOMES))
         _adjust(means)
         rows += means
     return [{key: _plain(value) for key, value in row.items()} for row in rows]

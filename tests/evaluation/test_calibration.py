@@ -147,6 +147,10 @@ def test_consequences_have_means_and_areas() -> None:
     both = labels != "missense"
     assert rows[2]["auroc_synonymous"] == pytest.approx(roc_auc_score(labels[both] == "nonsense", -test[both]))
     assert rows[2]["p_adjusted"] == pytest.approx(2 * rows[2]["p"]) and rows[2]["p_adjusted"] < 0.05
+    few = [kind if at < 27 else Consequence.SYNONYMOUS for at, kind in enumerate(kinds)]  # 9 of each other one
+    for row in level(calibration_rows(null, test, few, 50, 1), "consequence")[1:]:
+        assert row["num_snvs"] == 9 and row["auroc_synonymous"] is not None
+        assert not {"p", "llr_low", "auroc_synonymous_high"} & row.keys()
     alone = level(calibration_rows(null, test, [Consequence.RNA] * 300, 50, 1), "consequence")
     assert len(alone) == 1 and alone[0].get("auroc_synonymous") is None
 

@@ -202,6 +202,7 @@ def _notes(has_genes: bool) -> list[str]:
     if has_genes:
         notes.append(
             "auroc_synonymous: chance that an SNV of the class has a lower llr than a synonymous one; 0.5 is chance. "
-            "Consequences follow from the annotation, not from experiments."
+            "With fewer than 10 SNVs there is no interval and no test. Consequences follow from the annotation, not "
+            "from experiments."
         )
     return notes

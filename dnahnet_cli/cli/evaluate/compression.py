@@ -318,7 +318,8 @@ def _notes(windows: int, window_bp: int, markov: int) -> list[str]:
     return [
         f"Bits per base are over {drawn}, on each strand; a base is predicted from what precedes it on the strand.",
         f"Intervals are 95 % percentile bootstrap intervals over windows of {window_bp:,} bases, and for the mean over "
-        "genomes and the windows within them. With fewer than 5 windows there is none.",
+        "genomes and the windows within them. With fewer than 5 windows, or genomes, there is none; with few they are "
+        "too narrow.",
         f"markov_adaptive: order {markov}, learns as it reads each contig from its start, on both strands. "
         "markov_background: fitted to the genomes of --background. Both predict the same bases as the network.",
         "order0 (own base composition of the row) and markov_hindsight (fitted to the genome itself) have seen the "

@@ -61,7 +61,9 @@ def _of_consequences(kinds: Sequence[Row]) -> str:
         if row["consequence"] not in ("missense", "nonsense") or not defined(row.get("auroc_synonymous")):
             continue
         p, area = row.get("p_adjusted"), row["auroc_synonymous"]
-        if not defined(p) or p >= 0.05:
+        if not defined(p):
+            continue
+        if p >= 0.05:
             word = "are not told from synonymous ones beyond chance"
         else:
             word = f"are found {'more' if area > 0.5 else 'less'} damaging than synonymous ones"

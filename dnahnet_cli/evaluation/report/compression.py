@@ -85,9 +85,8 @@ def _verdict(row: Row, result: EvaluationResult) -> str:
     size = f"{number(abs(difference))} bits"
     if not (defined(low) and defined(high)):
         word = "fewer" if difference < 0 else "more"
-        return (
-            f"{text} That is {size} {word} than {LABEL[best]}, the best without a network; too few windows for a test."
-        )
+        few = "genomes" if row.get("level") == "mean" else "windows"
+        return f"{text} That is {size} {word} than {LABEL[best]}, the best without a network; too few {few} for a test."
     if low <= 0 <= high:
         verdict = f"It shows no difference beyond chance from {LABEL[best]}"
     else:
@@ -119,7 +118,8 @@ def _of_regions(regions: Sequence[Row]) -> str:
         ("No difference beyond chance on", rest),
     ]
     text = "By class of base, as the strand reads it. " + " ".join(f"{s} {', '.join(r)}." for s, r in says if r)
-    text += " The p-values behind this are corrected for the number of classes (Holm)."
+    if single:
+        text += " The p-values behind this are corrected for the number of classes (Holm)."
     lines = [
         [
             row["region"],
