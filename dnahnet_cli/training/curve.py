@@ -77,7 +77,9 @@ def draw(folder: Path) -> Path | None:
         return [x for x, _ in pairs], [y for _, y in pairs]
 
     figure = Figure(figsize=(8, 7), layout="constrained")
-    loss, cuts = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    stages = [name for name in names if name[0] == "F"]
+    panels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1)) if stages else [figure.subplots()]
+    loss = panels[0]
     loss.plot(*points("bits"), color="0.7", linewidth=0.8, label="training")
     loss.plot(*points("heldout_bits"), color="tab:blue", marker="o", markersize=3, label="held-out species")
     values, heldout = sorted(points("bits")[1]), points("heldout_bits")[1]
@@ -86,12 +88,14 @@ def draw(folder: Path) -> Path | None:
         loss.set_ylim(min([values[0], *heldout]) - 0.01, top + 0.02)
     loss.set_ylabel("bits per base")
     loss.legend()
-    for column in [name for name in names if name[0] == "F"]:
-        cuts.plot(*points(column), linewidth=0.8, label=f"stage {column[1:]}")
-    cuts.set_ylabel("share of cuts")
-    cuts.set_ylim(0, 1)
-    cuts.set_xlabel("million bases seen")
-    cuts.legend()
+    panels[-1].set_xlabel("million bases seen")
+    if stages:
+        cuts = panels[1]
+        for column in stages:
+            cuts.plot(*points(column), linewidth=0.8, label=f"stage {column[1:]}")
+        cuts.set_ylabel("share of cuts")
+        cuts.set_ylim(0, 1)
+        cuts.legend()
     path = folder / "curve.png"
     figure.savefig(path, dpi=120)
     return path
