@@ -128,7 +128,8 @@ def codon_adaptation(codes: Codes, weights: Floats) -> float:
 def _codons(codes: Codes) -> npt.NDArray[np.int64]:
     """Return the numbers of a gene's whole codons after the first, those with an N left out."""
     triplets = codes[3 : len(codes) // 3 * 3].reshape(-1, 3).astype(np.int64)
-    return (triplets @ np.array([16, 4, 1]))[(triplets < N_CODE).all(axis=1)]
+    numbers: npt.NDArray[np.int64] = triplets @ np.array([16, 4, 1])
+    return numbers[(triplets < N_CODE).all(axis=1)]
 
 
 def _codon_text(codon: int) -> str:

@@ -149,7 +149,7 @@ def _figures(columns: Mapping[str, Floats], positive: Floats, counts_DN: Indices
 
 
 def _enough(positive: Floats) -> bool:
-    return LEAST <= positive.sum() <= len(positive) - LEAST
+    return LEAST <= int(positive.sum()) <= len(positive) - LEAST
 
 
 def _mean(parts: Sequence[_Figures], options: GeneOptions) -> _Figures:

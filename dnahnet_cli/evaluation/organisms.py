@@ -95,7 +95,7 @@ class Organism:
     def chosen(self, wanted: str | None = None) -> str:
         """Return the label set that stands for the organism: the one wanted, else `consensus`, else the first."""
         names = [labels.name for labels in self.label_sets]
-        return next((name for name in (wanted, PREFERRED) if name in names), names[0])  # type: ignore[return-value]
+        return next((name for name in (wanted, PREFERRED) if name in names), names[0])
 
 
 def find_organisms(folders: Iterable[Path]) -> list[Path]:
@@ -266,7 +266,7 @@ def _read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:
     missing = [name for name in ("locus_tag", "essential") if name not in names]
     if missing:
         raise InputError(f"{path} has no column {' and no '.join(missing)}; it has {', '.join(names)}.")
-    rows = []
+    rows: list[tuple[int, Mapping[str, str]]] = []
     for number, line in lines[1:]:
         cells = line.split("\t")
         if len(cells) != len(names):

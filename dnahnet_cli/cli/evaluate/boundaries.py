@@ -57,16 +57,7 @@ def boundaries(
         ),
     ] = None,
     circular: o.Circular = "auto",
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label",
-            metavar="TEXT",
-            help="What the genome is called in the result; otherwise as its file.",
-            rich_help_panel=o.INPUT,
-            show_default=False,
-        ),
-    ] = None,
+    label: e.Label = None,
     region: o.Region = None,
     regions_file: o.RegionsFile = None,
     windows: Annotated[
@@ -97,24 +88,8 @@ def boundaries(
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
     json: e.Json = None,
-    scores: Annotated[
-        str | None,
-        typer.Option(
-            "--scores",
-            metavar="FOLDER",
-            help="Keep the chunks: a BED that --chunks takes too.",
-            rich_help_panel=o.OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Take the chunks from --scores if they were made with this model, genome and settings.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
+    scores: e.Scores = None,
+    resume: e.Resume = False,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     model: o.Model = o.DEFAULT_MODEL,
@@ -145,8 +120,6 @@ def boundaries(
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
 
-    if resume and scores is None:
-        raise UsageError("--resume goes on with the chunks in --scores FOLDER: give that too")
     if chunks is not None and scores is not None:
         raise UsageError("--chunks takes chunks that are there, --scores keeps new ones: give one of the two")
     if windows is not None and (region or regions_file):
@@ -154,6 +127,7 @@ def boundaries(
     for path in (genes, *(sites or ())):
         if path == "-":
             raise UsageError("genes and sites are read from files here, not from standard input")
+    folder = folder_of(scores, resume=resume)
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
     options = BoundaryOptions(draws, permutations, seed)
@@ -163,7 +137,7 @@ def boundaries(
         if genes is None:
             reporter.note(f"{len(features.genes):,} genes called with pyrodigal")
         note_left_out(reporter, features.skipped)
-        run = _Run(session, features, folder_of(scores), resume)
+        run = _Run(session, features, folder, resume)
         scopes = run.scopes(region, regions_file, (windows, window_bp, seed))
         # What could not be written at the end is refused now.
         open_table(output, columns(), format=output_format, provenance={}, forbidden=inputs)

@@ -33,16 +33,7 @@ def calibration(
             show_default=False,
         ),
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label",
-            metavar="NAME",
-            help="What the result calls the genome; otherwise its file's name.",
-            rich_help_panel=o.INPUT,
-            show_default=False,
-        ),
-    ] = None,
+    label: e.Label = None,
     circular: Annotated[
         Literal["auto", "all", "none"],
         typer.Option(
@@ -66,24 +57,8 @@ def calibration(
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
     json: e.Json = None,
-    scores: Annotated[
-        str | None,
-        typer.Option(
-            "--scores",
-            metavar="FOLDER",
-            help="Keep the score of every SNV: calibration.parquet.",
-            rich_help_panel=o.OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Score nothing again if the table in --scores was made with this model, input and settings.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
+    scores: e.Scores = None,
+    resume: e.Resume = False,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     model: o.Model = o.DEFAULT_MODEL,
@@ -116,8 +91,7 @@ def calibration(
     from dnahnet_cli.scoring.calibration import null_snvs, random_snvs
     from dnahnet_cli.scoring.engine import Engine
 
-    if resume and scores is None:
-        raise UsageError("--resume goes on with the table in --scores FOLDER: give that too")
+    folder = folder_of(scores, resume=resume)
     if genes == "-":
         raise UsageError("--genes is read twice, so it cannot come from standard input: give a file")
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
@@ -125,7 +99,6 @@ def calibration(
     inputs = [Path(genome)] + ([Path(genes)] if genes not in (None, "none") else [])
     with Fasta(Path(genome), Path(tmpdir) if tmpdir else None) as fasta:
         file = find_model(model)
-        folder = folder_of(scores)
         features, circles = features_of(fasta, genes, circular, reporter)
         network, dtype_name = load_network(file, request, reporter)
         settings: dict[str, Any] = {"null": null, "test": test, "suffix": suffix, "context": context, "strand": strand}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dnahnet_cli.cli import options as o
-from dnahnet_cli.errors import OutputError
+from dnahnet_cli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from dnahnet_cli.model.weights import ModelFile
@@ -23,6 +23,34 @@ Json = Annotated[
         show_default=False,
     ),
 ]
+Scores = Annotated[
+    str | None,
+    typer.Option(
+        "--scores",
+        metavar="FOLDER",
+        help="Keep what the model said, from which the figures can be made again.",
+        rich_help_panel=o.OUTPUT,
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Compute nothing again that --scores has from this model, input and settings.",
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        metavar="NAME",
+        help="What the result calls the genome; otherwise its file's name.",
+        rich_help_panel=o.INPUT,
+        show_default=False,
+    ),
+]
 Draws = Annotated[
     int,
     typer.Option("--draws", metavar="N", min=1, help="Resamples behind the intervals.", rich_help_panel=o.SCORING),
@@ -32,9 +60,11 @@ Seed = Annotated[
 ]
 
 
-def folder_of(name: str | None) -> Path | None:
-    """Return a folder for scores, made if it is not there. Raises OutputError."""
+def folder_of(name: str | None, *, resume: bool) -> Path | None:
+    """Return the folder for --scores, made if it is not there. Raises OutputError, UsageError for a lone --resume."""
     if name is None:
+        if resume:
+            raise UsageError("--resume goes on with what is in --scores FOLDER: give that too")
         return None
     folder = Path(name)
     try:

@@ -94,24 +94,8 @@ def compression(
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
     json: e.Json = None,
-    scores: Annotated[
-        str | None,
-        typer.Option(
-            "--scores",
-            metavar="FOLDER",
-            help="Keep the sums that figures are made of: a file for each genome.",
-            rich_help_panel=o.OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Read no genome again whose file in --scores was made with this model, input and settings.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
+    scores: e.Scores = None,
+    resume: e.Resume = False,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
@@ -143,15 +127,14 @@ def compression(
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.model.weights import find_model
 
-    if resume and scores is None:
-        raise UsageError("--resume goes on with the files in --scores FOLDER: give that too")
+    folder = folder_of(scores, resume=resume)
     paths = _find_genomes(genomes)
     annotations = _pair(paths, genes)
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request("", model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
     inputs = [*paths.values(), *(Path(a) for a in annotations if a not in (None, "none"))]
     file = find_model(model)
-    run = _Run(request, reporter, file, folder_of(scores), resume, windows or None, window_bp, markov, seed)
+    run = _Run(request, reporter, file, folder, resume, windows or None, window_bp, markov, seed)
     if json is not None:
         open_output(json, forbidden=inputs)  # refuses now what could not be written at the end
     if background:

@@ -81,24 +81,8 @@ def essentiality(
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
     json: e.Json = None,
-    scores: Annotated[
-        str | None,
-        typer.Option(
-            "--scores",
-            metavar="FOLDER",
-            help="Keep the scores of every gene, and why one has none: a Parquet table for each organism.",
-            rich_help_panel=o.OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Score no organism again whose table in --scores was made with this model, input and settings.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
+    scores: e.Scores = None,
+    resume: e.Resume = False,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
@@ -135,8 +119,7 @@ def essentiality(
     from dnahnet_cli.model.weights import find_model
     from dnahnet_cli.scoring.essentiality import Protocol
 
-    if resume and scores is None:
-        raise UsageError("--resume goes on with the tables in --scores FOLDER: give that too")
+    folder = folder_of(scores, resume=resume)
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request("", model, device, dtype, threads, batch_size, context, suffix, strand, "auto", tmpdir)
     protocols = (Protocol.SINGLE, Protocol.MULTI) if protocol == "both" else (Protocol(protocol),)
@@ -146,7 +129,7 @@ def essentiality(
     _check(organisms, labels)
     inputs = [path for organism in organisms for path in organism.files]
     file = find_model(model)
-    run = _EssentialityRun(request, reporter, options, file, folder_of(scores), resume)
+    run = _EssentialityRun(request, reporter, options, file, folder, resume)
     if json is not None:
         open_output(json, forbidden=inputs)  # refuses now what could not be written at the end
     settings = run.settings()

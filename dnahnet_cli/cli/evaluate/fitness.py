@@ -13,7 +13,7 @@ from dnahnet_cli.cli.evaluate import common as e
 from dnahnet_cli.cli.evaluate.common import folder_of, provenance_of
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
 from dnahnet_cli.cli.session import Request, engine_options, load_network, strands
-from dnahnet_cli.errors import InputError, StrictError, UsageError
+from dnahnet_cli.errors import InputError, StrictError
 
 if TYPE_CHECKING:
     from dnahnet_cli.evaluation.assays import Assay
@@ -89,24 +89,8 @@ def fitness(
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
     json: e.Json = None,
-    scores: Annotated[
-        str | None,
-        typer.Option(
-            "--scores",
-            metavar="FOLDER",
-            help="Keep the score of every mutant, and why one has none: a Parquet table for each assay.",
-            rich_help_panel=o.OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Score no assay again whose table in --scores was made with this model, input and settings.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
+    scores: e.Scores = None,
+    resume: e.Resume = False,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
@@ -142,8 +126,7 @@ def fitness(
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.model.weights import find_model
 
-    if resume and scores is None:
-        raise UsageError("--resume goes on with the tables in --scores FOLDER: give that too")
+    folder = folder_of(scores, resume=resume)
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request("", model, device, dtype, threads, batch_size, context, None, strand, "none", tmpdir)
     suffixes = tuple(dict.fromkeys(suffix))
@@ -153,7 +136,7 @@ def fitness(
     published = read_peers(Path(peers)) if peers is not None else None
     inputs = [path for assay in assays for path in assay.files] + ([Path(peers)] if peers is not None else [])
     file = find_model(model)
-    run = _FitnessRun(request, reporter, options, file, folder_of(scores), resume)
+    run = _FitnessRun(request, reporter, options, file, folder, resume)
     if json is not None:
         open_output(json, forbidden=inputs)  # refuses now what could not be written at the end
     settings = run.settings()
