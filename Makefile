@@ -108,7 +108,7 @@ results-boundaries-caulobacter:
 		--windows $(WINDOWS) --sites $(SITES)/tss_caulobacter_zhou2015/tss.tsv $(call TO,boundaries-caulobacter) $(WITH)
 
 results-calibration:
-	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz --circular all \
+	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz --label "E. coli K-12" --circular all \
 		--genes $(GENOMES)/ecoli_k12_mg1655/annotation.gff.gz $(call TO,calibration) $(WITH)
 
 test: lint

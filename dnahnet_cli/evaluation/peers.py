@@ -1,6 +1,7 @@
 """What is known of published models whose figures stand beside ours: their size, and whether they read one sequence.
 
-Sizes are in most names ("ESM2 (650M)"); the others are those that their papers state.
+Sizes are in most names ("ESM2 (650M)"); the others are approximate, as remembered from their papers, and serve to sort
+the models by class of size.
 """
 
 from __future__ import annotations

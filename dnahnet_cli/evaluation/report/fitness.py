@@ -181,7 +181,7 @@ def _standing(result: EvaluationResult, peers: Sequence[Row], scored: Sequence[R
     text += (
         "wrong sign and is above 0 by chance alone, so it flatters every model, ours too. Published values are of all "
     )
-    text += "mutants of an assay."
+    text += "mutants of an assay; sizes that are not in a name are approximate."
     row, statistic = overall(result), "spearman"
     if row is None or row.get("peer_statistic") != statistic or not peers:
         return text
