@@ -23,7 +23,8 @@ from unittest.mock import patch
 import torch
 
 from dnahnet_cli.genome import N_CODE
-from dnahnet_cli.model.config import PRESETS, ModelConfig
+from dnahnet_cli.baselines.presets import PRESETS
+from dnahnet_cli.model.config import Config, ModelConfig
 from dnahnet_cli.training.corpus import read_corpus
 from dnahnet_cli.training.loop import TrainConfig, Trainer
 from dnahnet_cli.training.packed import Corpus
@@ -35,11 +36,12 @@ WARMUP = 100  # steps
 
 @dataclass(frozen=True)
 class Change:
-    """What a run has that the reference has not: fields of the two configurations, and names patched meanwhile."""
+    """What a run has that the reference has not: architecture, fields of the two configurations, names patched."""
 
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     patched: dict[str, Any] = field(default_factory=dict)
+    arch: str = ModelConfig.arch
 
 
 def _inner(layers: str, core: str = "T1") -> list[Any]:
@@ -56,6 +58,15 @@ CHANGES: dict[str, Change] = {
     "reference": Change(),
     "seed 2": Change(training={"seed": 2}),
     "seed 3": Change(training={"seed": 3}),
+    "chunks of fixed lengths": Change(arch="fixed-stride"),
+    "chunks of random lengths": Change(arch="random-chunks"),
+    "chunks of fixed lengths, seed 2": Change(arch="fixed-stride", training={"seed": 2}),
+    "chunks of random lengths, seed 2": Change(arch="random-chunks", training={"seed": 2}),
+    "chunks of fixed lengths, seed 3": Change(arch="fixed-stride", training={"seed": 3}),
+    "chunks of random lengths, seed 3": Change(arch="random-chunks", training={"seed": 3}),
+    "Transformer++": Change(arch="transformer"),
+    "StripedHyena 2": Change(arch="striped-hyena2"),
+    "Mamba-2": Change(arch="mamba2"),
     "outer stage m2": Change({"layout": ["m2", _inner("T1m1"), "m2"]}),
     "outer stage m4": Change({"layout": ["m4", _inner("T1m1"), "m4"]}),
     "inner stage m3 (equal size)": Change({"layout": ["m1", _inner("m3"), "m1"]}),
@@ -79,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCES")
     parser.add_argument("--only", action="append", choices=list(CHANGES), metavar="NAME", help="repeatable")
-    parser.add_argument("--preset", default="tiny", choices=list(PRESETS))
+    parser.add_argument("--preset", default="tiny", choices=["tiny", "small", "base"])
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--dtype", default="bfloat16", choices=["float32", "bfloat16"])
@@ -91,12 +102,12 @@ def main() -> None:
                          final_tokens_per_step=8192, checkpoint_minutes=1e9, schedule=Schedule(WARMUP))  # fmt: skip
     print("change\tparameters\tmillion_bases\tbits\tF", flush=True)
     for name in args.only or CHANGES:
-        row = _run(CHANGES[name], PRESETS[args.preset], config, corpus, getattr(torch, args.dtype))
+        row = _run(CHANGES[name], PRESETS[CHANGES[name].arch][args.preset], config, corpus, getattr(torch, args.dtype))
         print(name, *row, sep="\t", flush=True)
 
 
 def _run(
-    change: Change, model: ModelConfig, config: TrainConfig, corpus: Corpus, dtype: torch.dtype
+    change: Change, model: Config, config: TrainConfig, corpus: Corpus, dtype: torch.dtype
 ) -> tuple[int, str, str, str]:
     config = replace(config, **change.training)
     if "length" in change.training:
