@@ -22,8 +22,8 @@ from unittest.mock import patch
 
 import torch
 
-from dnahnet_cli.genome import N_CODE
 from dnahnet_cli.baselines.presets import PRESETS
+from dnahnet_cli.genome import N_CODE
 from dnahnet_cli.model.config import Config, ModelConfig
 from dnahnet_cli.training.corpus import read_corpus
 from dnahnet_cli.training.loop import TrainConfig, Trainer
