@@ -41,15 +41,14 @@ from dnahnet_cli.evaluation.features import (
     POINTS,
     STRANDLESS,
     Marks,
-    RnaGene,
     check_genes,
     mark,
-    read_rna_genes,
 )
 from dnahnet_cli.evaluation.statistics import Floats, interval
 from dnahnet_cli.genome import N_CODE, Codes, Gene, Interval, Strand, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import call_genes, read_genes
+from dnahnet_cli.io.rnas import RnaGene, read_rna_genes
 from dnahnet_cli.io.sites import Site, place_sites, read_sites
 from dnahnet_cli.io.table import Column
 

@@ -25,9 +25,9 @@ import numpy.typing as npt
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Codes, Gene, Strand, decode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
-from dnahnet_cli.io.gff import Feature, parse_features
+from dnahnet_cli.io.rnas import RnaGene
 from dnahnet_cli.io.sites import Site
-from dnahnet_cli.io.streams import Source, name_some
+from dnahnet_cli.io.streams import name_some
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Positions: TypeAlias = npt.NDArray[np.int64]
@@ -49,21 +49,9 @@ PREDICTED: Final = ("promoter_predicted", "operon_end_predicted", "rbs_predicted
 STRANDLESS: Final = ("intergenic",)
 POINTS: Final = ("start_codon", "stop_codon", "operon_end_predicted", "tss_measured")
 
-_RNA: Final = ("rRNA", "tRNA", "tmRNA", "ncRNA", "sRNA", "antisense_RNA", "RNase_P_RNA", "SRP_RNA", "misc_RNA")
-_BIOTYPE: Final = ("gene_biotype", "biotype", "gene_type")
 _MANY: Final = 2  # genes that cover a base: how many more does not matter
 _STOPS: Final = ("TAA", "TAG", "TGA")
 _PAIR: Final = str.maketrans("ACGT", "TGCA")
-
-
-@dataclass(frozen=True)
-class RnaGene:
-    """A gene whose product is RNA; [start, end) 0-based."""
-
-    contig: str
-    start: int
-    end: int
-    strand: Strand
 
 
 @dataclass(frozen=True)
@@ -72,24 +60,6 @@ class Marks:
 
     masks: Mapping[tuple[str, Strand], Mask]
     points: Mapping[tuple[str, Strand], Positions]
-
-
-def read_rna_genes(path: str) -> list[RnaGene]:
-    """Read the RNA genes of a GFF3 or GTF file; a BED has none. A gene and its RNA on the same bases are one."""
-    with Source(path) as source:
-        lines = ((number, line) for number, line in source.lines() if line.strip() and not line.startswith(b"#"))
-        first = next(lines, None)
-        if first is None or first[1].split(b"\t", 2)[1].isdigit():
-            return []
-        found = parse_features(source.name, chain([first], lines))
-    features = chain(found.by_id.values(), found.genes)
-    rnas = (RnaGene(f.contig, f.start, f.end, Strand(f.strand)) for f in features if f.strand in "+-" and _is_rna(f))
-    return list(dict.fromkeys(rnas))
-
-
-def _is_rna(feature: Feature) -> bool:
-    biotype = next((feature.attributes[key] for key in _BIOTYPE if key in feature.attributes), "")
-    return feature.kind in _RNA or (feature.kind == "gene" and biotype in _RNA)
 
 
 def check_genes(genes: Sequence[Gene], fasta: Fasta) -> tuple[list[Gene], list[tuple[str, str]]]:

@@ -21,8 +21,7 @@ import numpy.typing as npt
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Gene, Strand
 from dnahnet_cli.io.genes import Annotation
-from dnahnet_cli.io.gff import Feature, parse_features
-from dnahnet_cli.io.streams import Source
+from dnahnet_cli.io.rnas import RnaGene
 
 Classes: TypeAlias = npt.NDArray[np.uint8]
 Positions: TypeAlias = npt.NDArray[np.int64]
@@ -31,20 +30,7 @@ CLASSES: Final = ("intergenic", "codon1", "codon2", "codon3", "antisense", "rRNA
 INTERGENIC, CODON1, ANTISENSE, RRNA, TRNA, OTHER_RNA, UNCLEAR = 0, 1, 4, 5, 6, 7, 8
 CODING: Final = "coding"  # codon1 to codon3 together
 
-_RNA: Final = {"rRNA": RRNA, "tRNA": TRNA} | dict.fromkeys(
-    ("tmRNA", "ncRNA", "sRNA", "antisense_RNA", "RNase_P_RNA", "SRP_RNA", "misc_RNA"), OTHER_RNA
-)
-_BIOTYPES: Final = ("gene_biotype", "biotype", "gene_type")
-
-
-@dataclass(frozen=True)
-class RnaGene:
-    """A gene whose product is RNA, 0-based half-open; `class_` is one of RRNA, TRNA, OTHER_RNA."""
-
-    contig: str
-    start: int
-    end: int
-    class_: int
+_CLASS_OF: Final = {"rRNA": RRNA, "tRNA": TRNA, "other_RNA": OTHER_RNA}
 
 
 @dataclass
@@ -85,26 +71,6 @@ class Features:
         return classify(self.genes.get(contig, ()), self.rnas.get(contig, ()), length)
 
 
-def read_rna_genes(path: str) -> list[RnaGene]:
-    """Read the RNA genes of a GFF3 or GTF file that `read_genes` has accepted; a BED holds none."""
-    with Source(path) as source:
-        try:
-            features = parse_features(source.name, source.lines())
-        except InputError:  # it was read before, so it is BED
-            return []
-    found = {}
-    for feature in (*features.by_id.values(), *features.genes):
-        class_ = _rna_class(feature)
-        if class_ is not None:  # a gene and its product lie on the same bases: they are one
-            found[feature.contig, feature.start, feature.end] = class_
-    return [RnaGene(*place, class_) for place, class_ in found.items()]
-
-
-def _rna_class(feature: Feature) -> int | None:
-    biotype = next((feature.attributes[key] for key in _BIOTYPES if key in feature.attributes), "")
-    return _RNA.get(feature.kind, _RNA.get(biotype) if feature.kind == "gene" else None)
-
-
 def is_clear(gene: Gene) -> bool:
     """Tell whether a gene's frame is sure: complete, no pseudogene, whole codons."""
     return not gene.pseudo and not gene.partial and gene.length % 3 == 0
@@ -133,7 +99,7 @@ def classify(genes: Iterable[Gene], rnas: Iterable[RnaGene], length: int) -> dic
         positions = np.arange(rna.start, rna.end) % length
         num_genes[positions] += 1
         for classes in by_strand.values():
-            classes[positions] = rna.class_
+            classes[positions] = _CLASS_OF[rna.kind]
     for classes in by_strand.values():
         classes[num_genes > 1] = UNCLEAR
     return by_strand

@@ -18,11 +18,12 @@ from dnahnet_cli.evaluation.calibration import (
     load_scores,
     save_scores,
 )
-from dnahnet_cli.evaluation.regions import OTHER_RNA, Features, RnaGene
+from dnahnet_cli.evaluation.regions import Features
 from dnahnet_cli.evaluation.report.calibration import section
 from dnahnet_cli.evaluation.results import EvaluationResult
 from dnahnet_cli.genome import Gene, Strand, Variant, decode, encode, reverse_complement
 from dnahnet_cli.io.genes import Annotation
+from dnahnet_cli.io.rnas import OTHER_RNA, RnaGene
 from dnahnet_cli.scoring.calibration import random_snvs
 from dnahnet_cli.scoring.proteins import translate
 from tests.conftest import MemoryGenome
@@ -35,7 +36,7 @@ SETTINGS = {"genome": "g.fa", "null": 400, "test": 300}
 
 def kind_of(place: int, alt: str, genes: list[Gene] = GENES, sequence: str = SEQUENCE) -> Consequence:
     genome = MemoryGenome({"c": sequence})
-    features = Features.of(Annotation(genes), [RnaGene("c", 0, 1, OTHER_RNA)], genome.lengths, frozenset("c"))
+    features = Features.of(Annotation(genes), [RnaGene("c", 0, 1, None, OTHER_RNA)], genome.lengths, frozenset("c"))
     [kind] = consequences([Variant("c", place, sequence[place], alt)], genome, features)
     return kind
 

@@ -10,16 +10,15 @@ import pytest
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.evaluation.features import (
     CODON_POSITIONS,
-    RnaGene,
     check_genes,
     find_rbs,
     find_terminator,
     mark,
     operon_ends,
-    read_rna_genes,
 )
 from dnahnet_cli.genome import Gene, Strand, decode, encode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
+from dnahnet_cli.io.rnas import OTHER_RNA, RnaGene
 from dnahnet_cli.io.sites import Site
 from tests.conftest import random_codes
 
@@ -40,7 +39,7 @@ GENES = [
     gene(700, 730, MINUS, partial=True),
     Gene("c", PLUS, ((960, 990), (1000, 1020)), "over the origin"),
 ]
-RNAS = [RnaGene("c", 800, 850, PLUS)]
+RNAS = [RnaGene("c", 800, 850, PLUS, OTHER_RNA)]
 SITES = [Site("c", 140, 141, PLUS, "tss"), Site("c", 450, 451, MINUS, "tss"), Site("c", 560, 570, None, "binding_site")]
 
 
@@ -129,23 +128,6 @@ def test_terminator() -> None:
     assert find_terminator("ACA" + stem + loop + paired[::-1] + tail) is None  # no stem
     assert find_terminator("AATATA" + loop + "TATATT" + tail) is None  # a weak stem
     assert find_terminator("NNNNNN" + loop + "NNNNNN" + tail) is None and find_terminator("") is None
-
-
-def test_rna_genes_of_a_gff(tmp_path: Path) -> None:
-    gff = "##gff-version 3\n" + "".join(
-        f"c\tx\t{kind}\t{start}\t{start + 9}\t.\t{strand}\t.\t{attributes}\n"
-        for kind, start, strand, attributes in [
-            ("gene", 1, "+", "ID=g1;gene_biotype=tRNA"),
-            ("tRNA", 1, "+", "ID=t1;Parent=g1"),
-            ("gene", 101, "-", "ID=g2;gene_biotype=protein_coding"),
-            ("rRNA", 201, "-", "ID=r1"),
-            ("tRNA", 301, ".", "ID=t2"),
-        ]
-    )
-    (tmp_path / "a.gff").write_text(gff)
-    assert read_rna_genes(str(tmp_path / "a.gff")) == [RnaGene("c", 0, 10, PLUS), RnaGene("c", 200, 210, MINUS)]
-    (tmp_path / "a.bed").write_text("c\t0\t10\tx\t0\t+\n")
-    assert read_rna_genes(str(tmp_path / "a.bed")) == []
 
 
 def test_genes_that_do_not_fit_are_named_or_refused(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.evaluation.regions import CLASSES, Features, RnaGene, classify, coding_positions, read_rna_genes
+from dnahnet_cli.evaluation.regions import CLASSES, Features, classify, coding_positions
 from dnahnet_cli.genome import Gene, Strand
 from dnahnet_cli.io.genes import Annotation, read_genes
+from dnahnet_cli.io.rnas import OTHER_RNA, RRNA, TRNA, RnaGene, read_rna_genes
 
 GFF = """##gff-version 3
 c\tx\tregion\t1\t60\t.\t+\t.\tID=c;Is_circular=true
@@ -47,7 +48,7 @@ def test_a_gene_without_a_sure_frame_is_unclear(odd: Gene) -> None:
 
 
 def test_overlaps_are_unclear_and_rna_counts() -> None:
-    rnas = [RnaGene("c", 0, 3, 5), RnaGene("c", 12, 14, 6), RnaGene("c", 15, 16, 7)]
+    rnas = [RnaGene("c", 0, 3, None, RRNA), RnaGene("c", 12, 14, None, TRNA), RnaGene("c", 15, 16, None, OTHER_RNA)]
     assert letters([gene(2, 8), gene(7, 10)], rnas, 16, Strand.FORWARD) == "rr?2312?23iittio"
     assert letters([gene(2, 8)], rnas, 16, Strand.REVERSE) == "rr?aaaaaiiiittio"
 
@@ -64,7 +65,7 @@ def test_what_an_annotation_holds(tmp_path: Path) -> None:
     path = tmp_path / "a.gff"
     path.write_text(GFF)
     rnas = read_rna_genes(str(path))
-    assert {(r.start, r.end, CLASSES[r.class_]) for r in rnas} == {
+    assert {(r.start, r.end, r.kind) for r in rnas} == {
         (19, 29, "rRNA"),
         (39, 42, "tRNA"),
         (49, 52, "other_RNA"),

@@ -24,8 +24,9 @@ def features_of(
 
     Without a file genes are called; where that cannot be, a note says why and there are none.
     """
-    from dnahnet_cli.evaluation.regions import Features, read_rna_genes
+    from dnahnet_cli.evaluation.regions import Features
     from dnahnet_cli.io.genes import call_genes, read_genes
+    from dnahnet_cli.io.rnas import read_rna_genes
 
     annotation = None
     if genes is None:
