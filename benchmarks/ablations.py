@@ -22,9 +22,9 @@ from unittest.mock import patch
 
 import torch
 
-from dnahnet_cli.baselines.presets import PRESETS
 from dnahnet_cli.genome import N_CODE
 from dnahnet_cli.model.config import Config, ModelConfig
+from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training.corpus import read_corpus
 from dnahnet_cli.training.loop import TrainConfig, Trainer
 from dnahnet_cli.training.packed import Corpus

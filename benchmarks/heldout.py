@@ -26,7 +26,7 @@ from dnahnet_cli.baselines.markov import MAX_ORDER, MarkovModel
 from dnahnet_cli.errors import DnahnetError
 from dnahnet_cli.genome import Codes, Strand
 from dnahnet_cli.model.network import Network
-from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model
+from dnahnet_cli.networks.weights import DEFAULT_MODEL, find_model, load_model
 from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.reading import TileGrid
 from dnahnet_cli.training.corpus import Genome, read_manifest

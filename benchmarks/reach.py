@@ -23,7 +23,7 @@ from dnahnet_cli.genome import N_CODE, Codes, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.network import Network
-from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model
+from dnahnet_cli.networks.weights import DEFAULT_MODEL, find_model, load_model
 from dnahnet_cli.ops.capture import Capture
 
 LENGTH, MIDDLE, FAR = 8192, 4096, 2048

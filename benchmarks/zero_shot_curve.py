@@ -50,7 +50,7 @@ from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.model.config import ModelConfig
 from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.model.network import Network
-from dnahnet_cli.model.weights import DEFAULT_MODEL, find_model, load_model, save_weights
+from dnahnet_cli.networks.weights import DEFAULT_MODEL, find_model, load_model, save_weights
 from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource
 from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 from dnahnet_cli.scoring.reading import TileGrid

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dnahnet_cli.genome import Interval, Strand
     from dnahnet_cli.io.fasta import Fasta
     from dnahnet_cli.model.network import Network
-    from dnahnet_cli.model.weights import ModelFile
+    from dnahnet_cli.networks.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, EngineOptions
 
 
@@ -54,7 +54,7 @@ class Session:
 
     def __enter__(self) -> Session:
         from dnahnet_cli.io.fasta import Fasta
-        from dnahnet_cli.model.weights import find_model
+        from dnahnet_cli.networks.weights import find_model
 
         tmpdir = Path(self.request.tmpdir) if self.request.tmpdir else None
         # The genome first: its errors are the commonest and should not wait for the network.
@@ -126,7 +126,7 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
     """Set the threads, load the network, and return it with the name of its dtype."""
     import torch
 
-    from dnahnet_cli.model.weights import load_model
+    from dnahnet_cli.networks.weights import load_model
 
     torch.set_num_threads(request.threads or _physical_cores())
     device = resolve_device(request.device)

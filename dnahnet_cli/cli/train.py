@@ -199,8 +199,8 @@ def train(
 
     import torch
 
-    from dnahnet_cli.baselines.presets import PRESETS
     from dnahnet_cli.cli.session import resolve_device
+    from dnahnet_cli.networks.presets import PRESETS
     from dnahnet_cli.training.hardware import describe_device
     from dnahnet_cli.training.loop import Trainer
     from dnahnet_cli.training.memory import keep_freed_memory
@@ -280,7 +280,7 @@ def _check_targets(save: str | None, export: str | None) -> None:
     """Refuse before the run, not after it, what could not be written then, or would be lost."""
     from pathlib import Path
 
-    from dnahnet_cli.model.weights import find_model
+    from dnahnet_cli.networks.weights import find_model
     from dnahnet_cli.training.checkpoint import check_target
 
     if save is not None:
@@ -395,7 +395,7 @@ def _finish(
     """Write weights, card and picture, and say what came of the run."""
     from pathlib import Path
 
-    from dnahnet_cli.model.weights import save_weights
+    from dnahnet_cli.networks.weights import save_weights
     from dnahnet_cli.training.card import Baselines, heldout_table, make_card, promote
     from dnahnet_cli.training.curve import draw
     from dnahnet_cli.training.evaluation import markov_bits

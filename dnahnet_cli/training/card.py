@@ -15,7 +15,7 @@ from dnahnet_cli import __version__
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.model.config import Config
 from dnahnet_cli.model.network import Network
-from dnahnet_cli.model.weights import find_model, load_model, save_weights
+from dnahnet_cli.networks.weights import find_model, load_model, save_weights
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
 from dnahnet_cli.training.loop import TrainConfig, Trainer
 from dnahnet_cli.training.packed import Corpus

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dnahnet_cli.baselines.architectures import build, read_config
 from dnahnet_cli.errors import DnahnetError, InputError, ModelError, OutputError
 from dnahnet_cli.model.chunking import boundary_rates, ratio_loss
 from dnahnet_cli.model.config import NUM_BASES, Config
 from dnahnet_cli.model.layers import set_compute_dtype
 from dnahnet_cli.model.network import Network, Output
+from dnahnet_cli.networks.architectures import build, read_config
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.training.checkpoint import (
     Checkpoint,

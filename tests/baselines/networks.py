@@ -8,13 +8,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from dnahnet_cli.baselines.architectures import build
 from dnahnet_cli.baselines.chunkers import FixedStrideConfig, RandomChunksConfig
 from dnahnet_cli.baselines.isotropic import Mamba2Config, TransformerConfig
 from dnahnet_cli.baselines.striped_hyena2 import Implicit, StripedHyena2Config
 from dnahnet_cli.model.config import BOS, Config
 from dnahnet_cli.model.layers import Linear
 from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.architectures import build
 from tests.model.networks import CONFIGS as MODELS
 
 SIZES = {"state_size": 8, "mamba_head_size": 8, "ssd_chunk": 8, "attention_head_size": 8, "mlp_multiple": 16}

@@ -22,10 +22,10 @@ from dnahnet_cli.baselines.chunkers import (
     length_distributions,
     mean_length,
 )
-from dnahnet_cli.baselines.presets import LEARNED_LENGTHS, PRESETS
 from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.chunking import StageTrace
 from dnahnet_cli.model.network import Output
+from dnahnet_cli.networks.presets import LEARNED_LENGTHS, PRESETS
 from dnahnet_cli.ops.capture import Capture
 from tests.baselines.networks import LENGTHS, network, tokens
 from tests.model.networks import CONFIGS as MODELS

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, baddbmm_flop
 
-from dnahnet_cli.baselines.architectures import build
 from dnahnet_cli.baselines.isotropic import Mamba2Config, TransformerConfig
-from dnahnet_cli.baselines.presets import PRESETS
 from dnahnet_cli.baselines.striped_hyena2 import StripedHyena2Config
 from dnahnet_cli.model.config import Config, ModelConfig
 from dnahnet_cli.model.flops import Flops
+from dnahnet_cli.networks.architectures import build
+from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.ops.capture import Capture
 
 aten = torch.ops.aten

@@ -21,7 +21,7 @@ from dnahnet_cli.model.config import Config
 from dnahnet_cli.model.layers import set_compute_dtype
 from dnahnet_cli.model.network import Output
 from dnahnet_cli.model.state import stack, take
-from dnahnet_cli.model.weights import find_model, load_model, save_weights
+from dnahnet_cli.networks.weights import find_model, load_model, save_weights
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.scoring.boundaries import chunks_of
 from dnahnet_cli.scoring.engine import Engine, EngineOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dnahnet_cli.model.weights import save_weights
+from dnahnet_cli.networks.weights import save_weights
 from tests.conftest import lively_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.evaluation.fitness import columns
 from dnahnet_cli.evaluation.results import EvaluationResult
-from dnahnet_cli.model.weights import find_model
+from dnahnet_cli.networks.weights import find_model
 from tests.cli.conftest import Run, data_rows
 from tests.evaluation.assays import write_assay, write_variants
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.evaluation.boundaries import columns
 from dnahnet_cli.evaluation.results import EvaluationResult
-from dnahnet_cli.model.weights import find_model
+from dnahnet_cli.networks.weights import find_model
 from tests.cli.conftest import LAMBDA, Run, data_rows
 
 Call = Callable[..., Result]

@@ -14,7 +14,7 @@ from dnahnet_cli.cli.main import app
 from dnahnet_cli.evaluation.essentiality import columns
 from dnahnet_cli.evaluation.genes import KINDS
 from dnahnet_cli.evaluation.results import EvaluationResult
-from dnahnet_cli.model.weights import find_model
+from dnahnet_cli.networks.weights import find_model
 from tests.cli.conftest import Run, data_rows
 from tests.evaluation.organisms import places_of, write_organism
 

@@ -9,7 +9,7 @@ import pytest
 
 from dnahnet_cli import __version__
 from dnahnet_cli.cli import options
-from dnahnet_cli.model.weights import DEFAULT_MODEL
+from dnahnet_cli.networks.weights import DEFAULT_MODEL
 from dnahnet_cli.scoring.reading import TileGrid
 from tests.cli.conftest import Run
 

@@ -22,7 +22,7 @@ from dnahnet_cli.baselines.markov import MAX_ORDER
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.genome import decode, reverse_complement
 from dnahnet_cli.model.config import BOS
-from dnahnet_cli.model.weights import find_model, load_model
+from dnahnet_cli.networks.weights import find_model, load_model
 from tests.cli.conftest import Run, data_rows
 from tests.conftest import random_codes
 

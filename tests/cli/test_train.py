@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.cli.train import _PausingOnSignals
 from dnahnet_cli.genome import decode
-from dnahnet_cli.model.weights import find_model, save_weights
+from dnahnet_cli.networks.weights import find_model, save_weights
 from dnahnet_cli.training import hardware
 from dnahnet_cli.training.checkpoint import latest_checkpoint, load_checkpoint
 from dnahnet_cli.training.corpus import read_corpus

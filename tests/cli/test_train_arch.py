@@ -9,9 +9,9 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner, Result
 
-from dnahnet_cli.baselines.presets import PRESETS
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.cli.train import Architecture
+from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training import hardware
 from tests.conftest import random_codes
 from tests.training.genomes import write_fasta

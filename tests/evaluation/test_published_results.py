@@ -9,7 +9,7 @@ import pytest
 from dnahnet_cli.cli.options import DEFAULT_MODEL
 from dnahnet_cli.evaluation.report.page import write_page
 from dnahnet_cli.evaluation.results import EvaluationResult
-from dnahnet_cli.model.weights import find_model
+from dnahnet_cli.networks.weights import find_model
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -13,7 +13,7 @@ from dnahnet_cli import __version__
 from dnahnet_cli.errors import InputError, ModelError, OutputError
 from dnahnet_cli.model.config import ModelConfig
 from dnahnet_cli.model.hnet import HNet
-from dnahnet_cli.model.weights import find_model, load_model, save_weights
+from dnahnet_cli.networks.weights import find_model, load_model, save_weights
 from dnahnet_cli.training.card import Baselines, boundary_table, heldout_table, make_card, promote
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
 from dnahnet_cli.training.loop import Trainer

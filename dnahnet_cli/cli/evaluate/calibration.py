@@ -87,7 +87,7 @@ def calibration(
     from dnahnet_cli.io.fasta import Fasta
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.model.weights import find_model
+    from dnahnet_cli.networks.weights import find_model
     from dnahnet_cli.scoring.calibration import null_snvs, random_snvs
     from dnahnet_cli.scoring.engine import Engine
 

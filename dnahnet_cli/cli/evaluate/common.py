@@ -11,7 +11,7 @@ from dnahnet_cli.cli import options as o
 from dnahnet_cli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from dnahnet_cli.model.weights import ModelFile
+    from dnahnet_cli.networks.weights import ModelFile
 
 Json = Annotated[
     str | None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dnahnet_cli.evaluation.compression import GenomeSums
     from dnahnet_cli.evaluation.regions import Features
     from dnahnet_cli.io.fasta import Fasta
-    from dnahnet_cli.model.weights import ModelFile
+    from dnahnet_cli.networks.weights import ModelFile
 
 _SUFFIXES = (".fa", ".fasta", ".fna", ".fas", ".fsa")
 
@@ -125,7 +125,7 @@ def compression(
     from dnahnet_cli.evaluation.results import EvaluationResult
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.model.weights import find_model
+    from dnahnet_cli.networks.weights import find_model
 
     folder = folder_of(scores, resume=resume)
     paths = _find_genomes(genomes)

@@ -18,7 +18,7 @@ from dnahnet_cli.errors import InputError, StrictError, UsageError
 if TYPE_CHECKING:
     from dnahnet_cli.evaluation.genes import GeneOptions, GeneScores
     from dnahnet_cli.evaluation.organisms import Organism
-    from dnahnet_cli.model.weights import ModelFile
+    from dnahnet_cli.networks.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, GenomeSource
 
 ProtocolChoice = Literal["single", "multi", "both"]
@@ -116,7 +116,7 @@ def essentiality(
     from dnahnet_cli.evaluation.results import EvaluationResult
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.model.weights import find_model
+    from dnahnet_cli.networks.weights import find_model
     from dnahnet_cli.scoring.essentiality import Protocol
 
     folder = folder_of(scores, resume=resume)

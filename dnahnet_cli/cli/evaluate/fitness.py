@@ -18,7 +18,7 @@ from dnahnet_cli.errors import InputError, StrictError
 if TYPE_CHECKING:
     from dnahnet_cli.evaluation.assays import Assay
     from dnahnet_cli.evaluation.mutants import AssayScores, FitnessOptions
-    from dnahnet_cli.model.weights import ModelFile
+    from dnahnet_cli.networks.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, GenomeSource
 
 CodonChoice = Literal["nearest", "mean"]
@@ -124,7 +124,7 @@ def fitness(
     from dnahnet_cli.evaluation.results import EvaluationResult
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.model.weights import find_model
+    from dnahnet_cli.networks.weights import find_model
 
     folder = folder_of(scores, resume=resume)
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)

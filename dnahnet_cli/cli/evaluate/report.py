@@ -76,7 +76,7 @@ def report(
 
 def _card(result: EvaluationResult, model: str | None) -> dict[str, Any] | None:
     """Return the card of the results' model, None where it is not at hand. Raises InputError for another model's."""
-    from dnahnet_cli.model.weights import bundled_models, find_model
+    from dnahnet_cli.networks.weights import bundled_models, find_model
 
     for name in bundled_models() if model is None else [model]:
         try:

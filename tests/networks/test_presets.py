@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dnahnet_cli.baselines.architectures import CONFIGS, build
 from dnahnet_cli.baselines.chunkers import mean_length
-from dnahnet_cli.baselines.presets import LEARNED_LENGTHS, MATCHED_LENGTH, PRESETS
 from dnahnet_cli.model.config import PRESETS as MODELS
 from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.architectures import CONFIGS, build
+from dnahnet_cli.networks.presets import LEARNED_LENGTHS, MATCHED_LENGTH, PRESETS
 
 RIVALS = [(arch, name) for arch in PRESETS if arch != "dnahnet" for name in PRESETS[arch]]
 

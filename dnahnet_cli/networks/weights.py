@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import torch
 
-from dnahnet_cli.baselines.architectures import build, read_config
 from dnahnet_cli.errors import ModelError, OutputError
 from dnahnet_cli.model.layers import Linear, set_compute_dtype
 from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.architectures import build, read_config
 
 DEFAULT_MODEL: Final = "dnahnet-small"
 MAX_HEADER_BYTES: Final = 1 << 20

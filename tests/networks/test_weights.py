@@ -15,7 +15,7 @@ from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.config import PRESETS, ModelConfig
 from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.model.layers import Linear
-from dnahnet_cli.model.weights import (
+from dnahnet_cli.networks.weights import (
     DEFAULT_MODEL,
     MAX_HEADER_BYTES,
     bundled_models,
