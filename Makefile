@@ -62,7 +62,7 @@ SITES = $(DATA)/regulatory
 # The options of one evaluation: where scores, table and JSON go.
 TO = --scores $(KEPT)/$(1) --resume -o $(KEPT)/$(1).tsv --json $(JSON)/$(1).json
 RESULTS = $(addprefix results-,essentiality compression calibration fitness boundaries-ecoli boundaries-bsubtilis \
-	boundaries-caulobacter promoter)
+	boundaries-caulobacter boundaries-hpylori promoter)
 
 .PHONY: $(RESULTS)
 
@@ -106,6 +106,11 @@ results-boundaries-bsubtilis:
 results-boundaries-caulobacter:
 	$(EVALUATE) boundaries $(SITES)/tss_caulobacter_zhou2015/genome.fna.gz --label "C. crescentus" --circular all \
 		--windows $(WINDOWS) --sites $(SITES)/tss_caulobacter_zhou2015/tss.tsv $(call TO,boundaries-caulobacter) $(WITH)
+
+results-boundaries-hpylori:
+	$(EVALUATE) boundaries $(GENOMES)/DEG1008_Helicobacter_pylori_26695/genome.fna.gz --label "H. pylori 26695" \
+		--circular all --windows $(WINDOWS) --sites $(SITES)/tss_kuo2025/Helicobacter_pylori_26695.tss.tsv \
+		$(call TO,boundaries-hpylori) $(WITH)
 
 results-calibration:
 	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz --label "E. coli K-12" --circular all \

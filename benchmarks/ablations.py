@@ -42,6 +42,7 @@ class Change:
     training: dict[str, Any] = field(default_factory=dict)
     patched: dict[str, Any] = field(default_factory=dict)
     arch: str = ModelConfig.arch
+    matched: str = ""  # "-flops": a rival with the reference's operations per base, not its parameters
 
 
 def _inner(layers: str, core: str = "T1") -> list[Any]:
@@ -67,6 +68,9 @@ CHANGES: dict[str, Change] = {
     "Transformer++": Change(arch="transformer"),
     "StripedHyena 2": Change(arch="striped-hyena2"),
     "Mamba-2": Change(arch="mamba2"),
+    "Transformer++, same operations": Change(arch="transformer", matched="-flops"),
+    "StripedHyena 2, same operations": Change(arch="striped-hyena2", matched="-flops"),
+    "Mamba-2, same operations": Change(arch="mamba2", matched="-flops"),
     "outer stage m2": Change({"layout": ["m2", _inner("T1m1"), "m2"]}),
     "outer stage m4": Change({"layout": ["m4", _inner("T1m1"), "m4"]}),
     "inner stage m3 (equal size)": Change({"layout": ["m1", _inner("m3"), "m1"]}),
@@ -102,7 +106,9 @@ def main() -> None:
                          final_tokens_per_step=8192, checkpoint_minutes=1e9, schedule=Schedule(WARMUP))  # fmt: skip
     print("change\tparameters\tmillion_bases\tbits\tF", flush=True)
     for name in args.only or CHANGES:
-        row = _run(CHANGES[name], PRESETS[CHANGES[name].arch][args.preset], config, corpus, getattr(torch, args.dtype))
+        change = CHANGES[name]
+        preset = PRESETS[change.arch][args.preset + change.matched]
+        row = _run(change, preset, config, corpus, getattr(torch, args.dtype))
         print(name, *row, sep="\t", flush=True)
 
 
