@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import Final
 import numpy as np
 
 from dnahnet_cli.errors import InputError
+from dnahnet_cli.evaluation.results import files_sha256
 from dnahnet_cli.evaluation.statistics import Floats
 from dnahnet_cli.genome import Variant
 from dnahnet_cli.io.fasta import Fasta
@@ -136,7 +136,7 @@ def read_assay(folder: Path) -> Assay:
         raise InputError(f"{path}: {label} holds values other than 0 and 1.")
     residues, header = _protein(folder / PROTEIN) if (folder / PROTEIN).is_file() else (None, "")
     protein = next((text for _, row in rows if (text := row.get("protein", "").strip())), header or name)
-    digests = _digest(_files(folder)), _digest(path for path in _files(folder) if path.name != VARIANTS)
+    digests = files_sha256(_files(folder)), files_sha256(path for path in _files(folder) if path.name != VARIANTS)
     assay = Assay(name, protein, folder, mutants, measured, positive, variants, residues, *digests)
     if variants is None and assay.dna is not None:
         with Fasta(assay.dna) as region:
@@ -226,13 +226,6 @@ def _protein(path: Path) -> tuple[str, str]:
     if len(headers) != 1:
         raise InputError(f"{path} holds {len(headers)} sequences, not one.")
     return "".join(residues).upper().removesuffix("*"), next(iter(headers[0][1:].split()), "")
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

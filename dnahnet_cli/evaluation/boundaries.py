@@ -28,7 +28,6 @@ from dnahnet_cli.evaluation.enrichment import (
     Atoms,
     Mask,
     Positions,
-    benjamini_hochberg,
     block_draws,
     grid,
     permutation_p,
@@ -44,7 +43,7 @@ from dnahnet_cli.evaluation.features import (
     check_genes,
     mark,
 )
-from dnahnet_cli.evaluation.statistics import Floats, interval
+from dnahnet_cli.evaluation.statistics import Floats, benjamini_hochberg, interval
 from dnahnet_cli.genome import N_CODE, Codes, Gene, Interval, Strand, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import call_genes, read_genes

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from dnahnet_cli.errors import InputError
+from dnahnet_cli.evaluation.results import files_sha256
 from dnahnet_cli.evaluation.statistics import Floats
 from dnahnet_cli.genome import Gene, Strand
 from dnahnet_cli.io.fasta import Fasta
@@ -151,7 +152,7 @@ def read_organism(folder: Path) -> Organism:
         header,
         contigs,
         files,
-        _digest(files),
+        files_sha256(files),
         digest.hexdigest(),
     )
 
@@ -273,10 +274,3 @@ def _read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:
             raise InputError(f"{path}:{number} has {len(cells)} columns, the header {len(names)}.")
         rows.append((number, dict(zip(names, cells, strict=True))))
     return rows
-
-
-def _digest(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

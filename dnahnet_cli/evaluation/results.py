@@ -6,9 +6,10 @@ make the figures again stands in it: the program's version, the sha256 of the we
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,14 @@ class EvaluationResult:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise InputError(f"{path} cannot be read: {reason}.") from error
         return cls.from_json(text, str(path))
+
+
+def files_sha256(paths: Iterable[Path]) -> str:
+    """Return the digest of an input of several files: of their names and contents, in their order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _finite(value: Any) -> Any:

@@ -244,6 +244,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values corrected for the rate of false discoveries (Benjamini and Hochberg 1995); None stays None."""
+    known = [at for at, p in enumerate(p_values) if p is not None]
+    order = sorted(known, key=lambda at: p_values[at] or 0.0, reverse=True)
+    corrected: list[float | None] = [None] * len(p_values)
+    least = 1.0
+    for rank, at in zip(range(len(order), 0, -1), order, strict=True):
+        least = min(least, (p_values[at] or 0.0) * len(order) / rank)
+        corrected[at] = least
+    return corrected
+
+
 def interval(draws: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of bootstrap draws, (low, high); NaN where no draw is a number."""
     values = np.asarray(draws, dtype=np.float64)

@@ -14,7 +14,6 @@ from dnahnet_cli.evaluation.enrichment import (
     Atoms,
     Mask,
     Positions,
-    benjamini_hochberg,
     block_draws,
     grid,
     permutation_p,
@@ -22,6 +21,7 @@ from dnahnet_cli.evaluation.enrichment import (
     shifted,
     shuffled,
 )
+from dnahnet_cli.evaluation.statistics import benjamini_hochberg
 
 SIZE = 400
 RANDOM = np.random.default_rng(1)
