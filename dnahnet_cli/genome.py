@@ -115,7 +115,8 @@ class Gene:
     """A protein-coding gene: its coding stretches in reading direction order, all on one strand.
 
     `parts` are 0-based half-open forward intervals, sorted by start; one that passes the contig's length crosses
-    the origin of a circular contig.
+    the origin of a circular contig. `phase` bases come before the first whole codon, where the gene is cut off;
+    `genetic_code` is the NCBI table if the annotation names one.
     """
 
     contig: str
@@ -126,6 +127,8 @@ class Gene:
     product: str = ""
     partial: bool = False
     pseudo: bool = False
+    phase: int = 0
+    genetic_code: int | None = None
 
     @property
     def start(self) -> int:

@@ -181,16 +181,28 @@ def _build(features: Features, group: Sequence[Feature], id_attr: str | None) ->
         (f.attributes["Name"] for f in lines if f.kind == "gene" and "Name" in f.attributes), ""
     )
     length = features.lengths.get(first.contig) if first.contig in features.circular else None
+    parts = _parts(group, length)
+    code = _first_value(lines, ("transl_table",))
     return Gene(
         first.contig,
         Strand(first.strand),
-        _parts(group, length),
+        parts,
         symbol or locus,
         locus,
         _first_value(lines, ("product",)),
         partial=any(_is_partial(feature.attributes) for feature in chain(group, lines)),
         pseudo=any(_is_pseudo(feature) for feature in chain(group, lines)),
+        phase=_phase(group, parts, length or 0),
+        genetic_code=int(code) if code.isdecimal() else None,
     )
+
+
+def _phase(group: Sequence[Feature], parts: Parts, circular_length: int) -> int:
+    """Return how many bases precede the first whole codon: the phase of the line on which the gene begins."""
+    is_forward = group[0].strand == "+"
+    edge = parts[0][0] if is_forward else parts[-1][1]
+    begins = (f.phase for f in group if (f.start if is_forward else f.end) in (edge, edge - circular_length))
+    return next(begins, 0)
 
 
 def _parts(group: Sequence[Feature], circular_length: int | None) -> Parts:

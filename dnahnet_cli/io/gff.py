@@ -17,7 +17,7 @@ _GTF_STYLE: Final = re.compile(r'\s*[\w.:-]+\s+(?:"|[^\s=;]+\s*;)')
 
 @dataclass(frozen=True)
 class Feature:
-    """A line of the file: [start, end) 0-based on the forward strand; `strand` as written."""
+    """A line of the file: [start, end) 0-based on the forward strand; `strand` as written, `phase` 0 where not given."""
 
     contig: str
     kind: str
@@ -26,6 +26,7 @@ class Feature:
     strand: str
     attributes: dict[str, str]
     line_number: int
+    phase: int = 0
 
 
 @dataclass
@@ -93,7 +94,8 @@ def _parse(where: str, number: int, fields: list[str], found: Features) -> Featu
         raise InputError(f"{where} spans {start + 1}-{end}: a feature starts at 1 or later and ends after its start.")
     text = fields[8] if len(fields) > 8 else ""
     attributes = _gtf_attributes(text) if found.is_gtf else _gff3_attributes(text)
-    return Feature(contig, fields[2], start, end, fields[6], attributes, number)
+    phase = int(fields[7]) if fields[7] in ("1", "2") else 0
+    return Feature(contig, fields[2], start, end, fields[6], attributes, number, phase)
 
 
 def _gff3_attributes(text: str) -> dict[str, str]:
