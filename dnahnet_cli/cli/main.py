@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli import boundaries, essentiality, evaluate, pack, score, score_variants, train
+from dnahnet_cli.cli import boundaries, embed, essentiality, evaluate, pack, score, score_variants, train
 from dnahnet_cli.errors import DnahnetError
 
 INTERRUPTED = 130
@@ -80,6 +80,7 @@ for _name, _command in (
     ("essentiality", essentiality.essentiality),
     ("boundaries", boundaries.boundaries),
     ("score", score.score),
+    ("embed", embed.embed),
     ("train", train.train),
     ("pack", pack.pack),
 ):

@@ -6,7 +6,8 @@ by their two marks or by their number:
 `grep -v '^##' scores.tsv`, `polars.read_csv(path, separator="\\t", comment_prefix="##")`,
 `pandas.read_csv(path, sep="\\t", skiprows=num_lines)`.
 
-Parquet: provenance as key-value metadata `dnahnet.<key>`; missing is null.
+Parquet: provenance as key-value metadata `dnahnet.<key>`; missing is null. Only Parquet holds vectors: fixed-size lists
+of float32.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, SupportsIndex, cast
+from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, SupportsIndex, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from dnahnet_cli.errors import UsageError
 from dnahnet_cli.io.output import open_output
@@ -29,23 +33,32 @@ if TYPE_CHECKING:
 TableFormat = Literal["tsv", "parquet"]
 _SUFFIXES: Final[Mapping[str, TableFormat]] = {".tsv": "tsv", ".tsv.gz": "tsv", ".parquet": "parquet"}
 _ROWS_PER_GROUP: Final = 65_536
+_VECTORS_PER_GROUP: Final = 2_048  # rows of a table with vectors, which are a thousand times as large
 _BREAKS: Final = str.maketrans("\t\n\r", "   ")
+
+Cell: TypeAlias = "str | int | float | bool | npt.NDArray[np.float32] | None"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A named column; `type` is what its values are, apart from None for missing."""
+    """A named column; `type` is what its values are, apart from None for missing.
+
+    A vector is a one-dimensional array of `size` numbers.
+    """
 
     name: str
-    type: Literal["str", "int", "float", "bool"]
+    type: Literal["str", "int", "float", "bool", "vector"]
+    size: int = 0
 
-    def check(self, value: object) -> str | int | float | bool | None:
+    def check(self, value: object) -> Cell:
         """Return the value as its plain Python type.
 
         Raise TypeError for another type and ValueError for NaN and infinities: these are bugs of the caller, not of the
         user, and must not get into a file.
         """
-        return None if value is None else _CHECKS[self.type](self.name, value)
+        if value is None:
+            return None
+        return _check_vector(self, value) if self.type == "vector" else _CHECKS[self.type](self.name, value)
 
 
 class Table(Protocol):
@@ -65,6 +78,8 @@ class OpenTable:
         provenance: Mapping[str, str],
         forbidden: Sequence[Path],
     ) -> None:
+        if format == "tsv" and any(column.type == "vector" for column in columns):
+            raise UsageError("Vectors are written as Parquet only: give an output whose name ends in .parquet.")
         self.format = format
         self._columns = columns
         self._provenance = provenance
@@ -131,7 +146,7 @@ class _Rows:
         self._columns = columns
         self._names = {column.name for column in columns}
 
-    def values(self, row: Mapping[str, object]) -> list[str | int | float | bool | None]:
+    def values(self, row: Mapping[str, object]) -> list[Cell]:
         if not row.keys() <= self._names:
             raise ValueError(f"unknown columns {sorted(row.keys() - self._names)}")
         return [column.check(row.get(column.name)) for column in self._columns]
@@ -157,16 +172,19 @@ class _ParquetTable:
 
         types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
         metadata = {f"dnahnet.{key}": value for key, value in provenance.items()}
-        self._schema: pa.Schema = pa.schema([(c.name, types[c.type]) for c in columns], metadata=metadata)
+        vector = pa.float32()
+        fields = [(c.name, pa.list_(vector, c.size) if c.type == "vector" else types[c.type]) for c in columns]
+        self._schema: pa.Schema = pa.schema(fields, metadata=metadata)
         self._rows = _Rows(columns)
-        self._pending: list[list[str | int | float | bool | None]] = []
+        self._rows_per_group = _VECTORS_PER_GROUP if any(c.type == "vector" for c in columns) else _ROWS_PER_GROUP
+        self._pending: list[list[Cell]] = []
         self._sink = _Sink(file)
         self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
 
     def write(self, rows: Iterable[Mapping[str, object]]) -> None:
         for row in rows:
             self._pending.append(self._rows.values(row))
-            if len(self._pending) == _ROWS_PER_GROUP:
+            if len(self._pending) == self._rows_per_group:
                 self._flush()
 
     def finish(
@@ -206,7 +224,7 @@ class _Sink:
             self._file.flush()
 
 
-def _tsv_cell(value: str | int | float | bool | None) -> str:
+def _tsv_cell(value: Cell) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
@@ -243,6 +261,15 @@ def _check_bool(name: str, value: object) -> bool:
     if type(value).__name__ not in ("bool", "bool_"):
         raise TypeError(f"column {name}: {value!r} is not a bool")
     return bool(value)
+
+
+def _check_vector(column: Column, value: object) -> npt.NDArray[np.float32]:
+    vector = np.asarray(value, dtype=np.float32)
+    if vector.shape != (column.size,):
+        raise TypeError(f"column {column.name}: a vector of {column.size} is wanted, not of shape {vector.shape}")
+    if not np.isfinite(vector).all():
+        raise ValueError(f"column {column.name}: a vector holds what is not a number")
+    return vector
 
 
 _CHECKS: Final[Mapping[str, Callable[[str, object], str | int | float | bool]]] = {

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from dnahnet_cli.cli.main import app
 from dnahnet_cli.networks.weights import save_weights
 from tests.conftest import lively_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Call = Callable[..., Result]
 LAMBDA = Path(__file__).resolve().parents[2] / "demo" / "lambda.fa"
 
 
@@ -45,6 +48,14 @@ def run(tmp_path: Path, tiny_model: Path) -> Run:
         )
 
     return run_command
+
+
+@pytest.fixture
+def call(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Return a function that runs `dnahnet` in this process, in an empty folder: what needs no real one is quicker."""
+    monkeypatch.chdir(tmp_path)
+    model = ["--model", str(tiny_model), "-t", "1"]
+    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments), *model])
 
 
 def data_rows(text: str) -> list[dict[str, str]]:

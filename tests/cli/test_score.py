@@ -16,14 +16,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
 from dnahnet_cli.baselines.markov import MAX_ORDER
-from dnahnet_cli.cli.main import app
 from dnahnet_cli.genome import decode, reverse_complement
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.networks.weights import find_model, load_model
-from tests.cli.conftest import Run, data_rows
+from tests.cli.conftest import Call, Run, data_rows
 from tests.conftest import random_codes
 
 CODES = {"c1": random_codes(9000, 1), "c2": random_codes(700, 2)}
@@ -35,17 +33,6 @@ COLUMNS = [
     *("bits_order0", "bits_markov"),
 ]
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "heldout.py"
-
-
-Call = Callable[..., Result]
-
-
-@pytest.fixture
-def call(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Return a function that runs `dnahnet` in this process, in an empty folder: what needs no real one is quicker."""
-    monkeypatch.chdir(tmp_path)
-    model = ["--model", str(tiny_model), "-t", "1"]
-    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments), *model])
 
 
 def write_fasta(path: Path, records: dict[str, str]) -> Path:
