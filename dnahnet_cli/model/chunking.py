@@ -74,19 +74,6 @@ class Router(Chunker):
         return torch.cat([before.unsqueeze(1), x_BLD], dim=1)[capture.rows, capture.positions]
 
 
-def select_rows(x_BLD: Tensor, index_BM: Tensor) -> Tensor:
-    """Return x[b, index[b, m]], (B, M, D)."""
-    batch, length, width = x_BLD.shape
-    offset = torch.arange(batch, device=x_BLD.device).unsqueeze(1) * length
-    flat = (index_BM + offset).flatten()
-    return x_BLD.reshape(batch * length, width).index_select(0, flat).view(batch, -1, width)
-
-
-def straight_through(confidence: Tensor) -> Tensor:
-    """Return 1 in the forward pass, with the gradient of `confidence`."""
-    return confidence + (1 - confidence).detach()
-
-
 def ratio_loss(trace: StageTrace, ratio: float) -> Tensor:
     """Return the H-Net ratio loss, N/(N-1) ((N-1) F G + (1-F)(1-G)); at its minimum, 1, when F = G = 1/N.
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from dnahnet_cli.model.attention import Attention, SwiGLU
-from dnahnet_cli.model.chunking import Chunker, Router, StageTrace, select_rows, straight_through
+from dnahnet_cli.model.chunking import Chunker, Router, StageTrace
 from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, LayerSizes, Layout, ModelConfig, parse_layers
 from dnahnet_cli.model.flops import Flops, flops
 from dnahnet_cli.model.layers import Linear, RMSNorm
@@ -29,8 +29,8 @@ from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.network import Output as Output
 from dnahnet_cli.model.state import LayerState, StageState, State
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.ops.ema import ema
-from dnahnet_cli.ops.routing import chunk_index
+from dnahnet_cli.ops.ema import smooth_and_spread
+from dnahnet_cli.ops.routing import cut, select_rows
 
 
 class Block(nn.Module):
@@ -117,32 +117,24 @@ class Stage(nn.Module):
         x_BLD, encoder_state = self.encoder(x_BLD, state and state.encoder, capture)
         last = None if state is None else state.last_BD
         p_BL = self.router(x_BLD, last)
-        valid_BL = torch.arange(x_BLD.shape[1], device=x_BLD.device) < length_B.unsqueeze(1)
-        mask_BL = (p_BL > 0.5) & valid_BL
-
-        count_BL, position_BM = chunk_index(mask_BL)
-        count_before = torch.cat([torch.zeros_like(count_BL[:, :1]), count_BL], dim=1)
+        cuts = cut(p_BL, length_B)
+        count_before = torch.cat([torch.zeros_like(cuts.count_BL[:, :1]), cuts.count_BL], dim=1)
         inner_capture = capture.moved(count_before[capture.rows, capture.positions])
-        chunks_BMD = select_rows(x_BLD, position_BM)
+        chunks_BMD = select_rows(x_BLD, cuts.position_BM)
         widening = self.widening.expand(*chunks_BMD.shape[:2], -1)
         chunks_BMD, inner_state, traces = self._run_inner(
-            torch.cat([chunks_BMD, widening], dim=-1), count_BL[:, -1], state and state.inner, inner_capture
+            torch.cat([chunks_BMD, widening], dim=-1), cuts.count_BL[:, -1], state and state.inner, inner_capture
         )
 
-        weight_BM = p_BL.gather(1, position_BM)
-        smooth_BMD, smooth_KD = ema(
-            chunks_BMD[..., : x_BLD.shape[-1]], weight_BM, None if state is None else state.smooth_BD, inner_capture
-        )
-        before = torch.zeros_like(smooth_BMD[:, :1]) if state is None else state.smooth_BD.unsqueeze(1)
-        spread_BLD = select_rows(torch.cat([before, smooth_BMD], dim=1), count_BL)
-        confidence_BL = torch.where(mask_BL, p_BL, 1 - p_BL)
-        y_BLD = spread_BLD * straight_through(confidence_BL).unsqueeze(-1) + self.residual(x_BLD)
+        smooth_BD = None if state is None else state.smooth_BD
+        inner_BMD = chunks_BMD[..., : x_BLD.shape[-1]]
+        y_BLD, smooth_KD = smooth_and_spread(inner_BMD, p_BL, cuts, smooth_BD, self.residual(x_BLD), inner_capture)
         y_BLD, decoder_state = self.decoder(y_BLD, state and state.decoder, capture)
 
         new_state = StageState(
             encoder_state, self.router.remember(x_BLD, last, capture), smooth_KD, inner_state, decoder_state
         )
-        return y_BLD, new_state, (StageTrace(p_BL, mask_BL, length_B), *traces)
+        return y_BLD, new_state, (StageTrace(p_BL, cuts.mask_BL, length_B), *traces)
 
     def _run_inner(
         self, x_BMD: Tensor, length_B: Tensor, state: StageState | tuple[LayerState, ...] | None, capture: Capture

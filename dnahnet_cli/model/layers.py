@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dnahnet_cli.ops.norm import rms_norm
 
 
 class Linear(nn.Linear):
@@ -30,27 +30,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _RMSNorm.apply(x.float(), self.weight, self.eps)  # type: ignore[no-untyped-call]
-        return y
-
-
-class _RMSNorm(torch.autograd.Function):
-    """The gradient written out: a third of the passes over memory that autograd makes."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
-        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
-        ctx.save_for_backward(x, weight, scale)
-        return (x * scale).mul_(weight)
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, weight, scale = ctx.saved_tensors
-        unit = x * scale
-        dweight = (dy * unit).flatten(0, -2).sum(0)
-        dunit = dy * weight
-        along = (dunit * unit).mean(-1, keepdim=True)
-        return dunit.addcmul_(unit, along, value=-1).mul_(scale), dweight, None
+        return rms_norm(x, self.weight, self.eps)
 
 
 def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:

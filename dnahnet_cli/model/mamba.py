@@ -13,6 +13,7 @@ from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.state import MambaState
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.causal_conv import causal_conv_silu
+from dnahnet_cli.ops.norm import gated_rms_norm
 from dnahnet_cli.ops.ssd import ssd
 
 MIN_STEP, MAX_STEP = 1e-3, 1e-1
@@ -67,5 +68,5 @@ class Mamba2(nn.Module):
             self.chunk,
         )
         y_BLHP = y_BLHP + x_BLHP * self.skip.to(x_BLHP.dtype).unsqueeze(-1)
-        y_BLE = self.norm(y_BLHP.flatten(2) * F.silu(gate_BLE))
+        y_BLE = gated_rms_norm(y_BLHP.flatten(2), gate_BLE, self.norm.weight, self.norm.eps)
         return self.out_proj(y_BLE), MambaState(conv, ssm)

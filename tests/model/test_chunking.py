@@ -12,9 +12,9 @@ from dnahnet_cli.model.chunking import (
     StageTrace,
     boundary_rates,
     ratio_loss,
-    select_rows,
-    straight_through,
 )
+from dnahnet_cli.ops.ema import straight_through
+from dnahnet_cli.ops.routing import select_rows
 
 WIDTH = 6
 

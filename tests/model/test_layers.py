@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dnahnet_cli.model.layers import Linear, RMSNorm, _RMSNorm, set_compute_dtype
+from dnahnet_cli.model.layers import Linear, RMSNorm, set_compute_dtype
+from dnahnet_cli.ops.norm.explicit import RMSNormFunction
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=3)
 
@@ -33,7 +34,7 @@ def draw(shape: list[int], seed: int, dtype: torch.dtype = torch.float64) -> tup
 @given(SHAPES, st.integers(1, 40), st.integers(0, 100))
 def test_gradients_are_those_of_the_formula(outer: list[int], width: int, seed: int) -> None:
     x, weight, dy = draw([*outer, width], seed)
-    y = _RMSNorm.apply(x, weight)
+    y = RMSNormFunction.apply(x, weight)
     torch.testing.assert_close(y, formula(x, weight), rtol=1e-12, atol=1e-12)
     expected = gradients(formula(x, weight), dy, (x, weight))
     for one, other in zip(gradients(y, dy, (x, weight)), expected, strict=True):
@@ -49,7 +50,7 @@ def test_gradients_of_views_zeros_and_one_number() -> None:
     weight = torch.linspace(0.5, 2, 8, dtype=torch.float64, requires_grad=True)
     one = torch.ones((), dtype=torch.float64)
     expected = gradients(formula(view, weight), one, (x, weight))
-    for actual, other in zip(gradients(_RMSNorm.apply(view, weight), one, (x, weight)), expected, strict=True):
+    for actual, other in zip(gradients(RMSNormFunction.apply(view, weight), one, (x, weight)), expected, strict=True):
         torch.testing.assert_close(actual, other, rtol=1e-9, atol=1e-10)
 
 
@@ -73,7 +74,7 @@ def test_the_layer_computes_in_float32_and_answers_in_the_dtype_of_its_input(dty
 def test_inputs_and_gradients_are_left_alone() -> None:
     x, weight, dy = draw([4, 6], 2)
     copies = [tensor.detach().clone() for tensor in (x, weight, dy)]
-    _RMSNorm.apply(x, weight).backward(dy)
+    RMSNormFunction.apply(x, weight).backward(dy)
     for tensor, copy in zip((x, weight, dy), copies, strict=True):
         assert torch.equal(tensor, copy)
 

@@ -1,4 +1,7 @@
-"""Exponential smoothing of chunk vectors. Shapes: B batch, M chunks, D width, K captures."""
+"""Exponential smoothing of chunk vectors, and spreading to positions.
+
+Shapes: B batch, L positions, M chunks, D width, K captures.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
+from dnahnet_cli.ops.routing.reference import Cuts, select_rows
 from dnahnet_cli.ops.ssd.reference import ssd
 
 MIN_WEIGHT = 1e-4
@@ -25,3 +29,29 @@ def ema(z_BMD: Tensor, weight_BM: Tensor, previous_BD: Tensor | None, capture: C
     state = None if previous_BD is None else previous_BD.float()[:, None, None, :]
     smooth_BM1D, states_K11D = ssd(scaled_BM1D, log_decay_BM1, ones_BM1, ones_BM1, state, capture, chunk=16)
     return smooth_BM1D.squeeze(2), states_K11D[:, 0, 0]
+
+
+def smooth_and_spread(
+    z_BMD: Tensor,
+    p_BL: Tensor,
+    cuts: Cuts,
+    previous_BD: Tensor | None,
+    residual_BLD: Tensor,
+    capture: Capture,
+) -> tuple[Tensor, Tensor]:
+    """Return `residual` plus, at every position, the smoothed vector of its chunk, (B, L, D); and s at each capture.
+
+    The chunks' weights are p where they begin. A position before the first boundary takes `previous_BD`, or 0. The
+    vectors are multiplied by a straight-through confidence, p at a boundary and 1 - p elsewhere. `capture` counts
+    chunks.
+    """
+    smooth_BMD, states_KD = ema(z_BMD, p_BL.gather(1, cuts.position_BM), previous_BD, capture)
+    before_B1D = torch.zeros_like(smooth_BMD[:, :1]) if previous_BD is None else previous_BD.unsqueeze(1)
+    spread_BLD = select_rows(torch.cat([before_B1D, smooth_BMD], dim=1), cuts.count_BL)
+    confidence_BL = torch.where(cuts.mask_BL, p_BL, 1 - p_BL)
+    return spread_BLD * straight_through(confidence_BL).unsqueeze(-1) + residual_BLD, states_KD
+
+
+def straight_through(confidence: Tensor) -> Tensor:
+    """Return 1 in the forward pass, with the gradient of `confidence`."""
+    return confidence + (1 - confidence).detach()
