@@ -1,32 +1,40 @@
-"""RNA genes of an annotation, which `dnahnet_cli.io.genes` leaves out because they have no codons."""
+"""Genes of an annotation without a protein, which `dnahnet_cli.io.genes` leaves out: of RNA, and pseudogenes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
 from dnahnet_cli.genome import Strand
-from dnahnet_cli.io.gff import Feature, parse_features
+from dnahnet_cli.io.gff import Feature, Features, parse_features
 from dnahnet_cli.io.streams import Source
 
-RRNA, TRNA, OTHER_RNA = "rRNA", "tRNA", "other_RNA"
+RRNA, TRNA, OTHER_RNA, PSEUDOGENE = "rRNA", "tRNA", "other_RNA", "pseudogene"
 
 _KIND: Final = {"rRNA": RRNA, "tRNA": TRNA} | dict.fromkeys(
     ("tmRNA", "ncRNA", "sRNA", "antisense_RNA", "RNase_P_RNA", "SRP_RNA", "misc_RNA"), OTHER_RNA
 )
 _BIOTYPES: Final = ("gene_biotype", "biotype", "gene_type")
+_LOCUS_KEYS: Final = ("locus_tag", "gene_id", "ID", "Name")
+_SYMBOL_KEYS: Final = ("gene", "gene_name")
 
 
 @dataclass(frozen=True)
 class RnaGene:
-    """A gene whose product is RNA; [start, end) 0-based. `kind` is RRNA, TRNA or OTHER_RNA, `strand` may be unknown."""
+    """A gene whose product is RNA; [start, end) 0-based. `kind` is RRNA, TRNA or OTHER_RNA, `strand` may be unknown.
+
+    `read_noncoding` returns pseudogenes as well, of the kind PSEUDOGENE.
+    """
 
     contig: str
     start: int
     end: int
     strand: Strand | None
     kind: str
+    name: str = field(default="", compare=False)
+    locus_tag: str = field(default="", compare=False)
 
 
 def read_rna_genes(path: str) -> list[RnaGene]:
@@ -34,21 +42,44 @@ def read_rna_genes(path: str) -> list[RnaGene]:
 
     Raises InputError.
     """
+    return [gene for gene in read_noncoding(path) if gene.kind != PSEUDOGENE]
+
+
+def read_noncoding(path: str) -> list[RnaGene]:
+    """Read RNA genes, as `read_rna_genes`, and pseudogenes that have no CDS. Raises InputError."""
     with Source(path) as source:
         lines = ((number, line) for number, line in source.lines() if line.strip() and not line.startswith(b"#"))
         first = next(lines, None)
         if first is None or b"".join(first[1].split(b"\t")[1:2]).isdigit():  # BED
             return []
         features = parse_features(source.name, chain([first], lines))
-    found = {}
+    coding = {(f.contig, f.start, f.end) for cds in features.coding for f in features.ancestry(cds)}
+    found: dict[tuple[str, int, int, Strand | None], RnaGene] = {}
+    for gene in _candidates(features):
+        place = gene.contig, gene.start, gene.end, gene.strand
+        if gene.kind == PSEUDOGENE and place[:3] in coding:
+            continue
+        before = found.get(place, gene)
+        found[place] = replace(gene, name=before.name or gene.name, locus_tag=before.locus_tag or gene.locus_tag)
+    return list(found.values())
+
+
+def _candidates(features: Features) -> Iterator[RnaGene]:
     for feature in chain(features.by_id.values(), features.genes):
         kind = _kind(feature)
         if kind is not None:
             strand = Strand(feature.strand) if feature.strand in ("+", "-") else None
-            found[feature.contig, feature.start, feature.end, strand] = kind
-    return [RnaGene(*place, kind) for place, kind in found.items()]
+            locus = _first_value(feature, _LOCUS_KEYS)
+            name = _first_value(feature, _SYMBOL_KEYS) or locus
+            yield RnaGene(feature.contig, feature.start, feature.end, strand, kind, name, locus)
 
 
 def _kind(feature: Feature) -> str | None:
-    biotype = next((feature.attributes[key] for key in _BIOTYPES if key in feature.attributes), "")
+    biotype = _first_value(feature, _BIOTYPES)
+    if feature.kind == "pseudogene" or (feature.kind == "gene" and biotype.endswith("pseudogene")):
+        return PSEUDOGENE
     return _KIND.get(feature.kind, _KIND.get(biotype) if feature.kind == "gene" else None)
+
+
+def _first_value(feature: Feature, keys: tuple[str, ...]) -> str:
+    return next((feature.attributes[key] for key in keys if key in feature.attributes), "")
