@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli import boundaries, embed, essentiality, evaluate, pack, score, score_variants, train
+from dnahnet_cli.cli import boundaries, embed, essentiality, evaluate, generate, pack, score, score_variants, train
 from dnahnet_cli.errors import DnahnetError
 
 INTERRUPTED = 130
@@ -81,6 +81,7 @@ for _name, _command in (
     ("boundaries", boundaries.boundaries),
     ("score", score.score),
     ("embed", embed.embed),
+    ("generate", generate.generate),
     ("train", train.train),
     ("pack", pack.pack),
 ):
