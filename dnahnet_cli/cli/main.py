@@ -12,7 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli import boundaries, embed, essentiality, evaluate, generate, pack, score, score_variants, train
+from dnahnet_cli.cli import (
+    benchmark,
+    boundaries,
+    embed,
+    essentiality,
+    evaluate,
+    generate,
+    pack,
+    score,
+    score_variants,
+    train,
+)
 from dnahnet_cli.errors import DnahnetError
 
 INTERRUPTED = 130
@@ -89,6 +100,9 @@ for _name, _command in (
 for _name, _command in evaluate.MEMBERS.items():
     evaluate.app.command(_name, no_args_is_help=True)(guarded(_command))
 app.add_typer(evaluate.app, name="evaluate")
+for _name, _command in benchmark.MEMBERS.items():
+    benchmark.app.command(_name, no_args_is_help=True)(guarded(_command))
+app.add_typer(benchmark.app, name="benchmark")
 
 
 def run() -> None:

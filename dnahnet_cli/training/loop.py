@@ -53,11 +53,13 @@ class TrainConfig:
 
     A network without stages is all core.
 
-    The budget is `steps` if given, otherwise `minutes` of training (evaluations and checkpoints not counted).
+    The budget is `flops` if given, as counted in a row of the curve, or `steps`, otherwise `minutes` of training
+    (evaluations and checkpoints not counted).
     """
 
     minutes: float = 60.0
     steps: int | None = None
+    flops: float | None = None
     tokens_per_step: int = 8192
     length: int = 2048
     final_length: int = 8192  # in the decay phase, so that the model knows the context it is used with
@@ -76,8 +78,10 @@ class TrainConfig:
     heldout_windows: int = 8
     heldout_length: int = 4096
 
-    def budget_spent(self, step: int, minutes: float) -> float:
+    def budget_spent(self, step: int, minutes: float, flops: float = 0.0) -> float:
         """Return the share of the budget that is spent, 0 to 1 or beyond."""
+        if self.flops is not None:
+            return flops / self.flops
         return step / max(self.steps, 1) if self.steps is not None else minutes / self.minutes
 
 
@@ -175,11 +179,11 @@ class Trainer:
         earlier = self.minutes
         aside = 0.0  # seconds spent on checkpoints and evaluations
         # A run that is resumed within the decay has its stable checkpoint, and must not replace it by a decayed one.
-        stable_saved = self.config.schedule.decaying(self.config.budget_spent(self.step, self.minutes))
+        stable_saved = self.config.schedule.decaying(self.config.budget_spent(self.step, self.minutes, self.flops))
         length, bases = self.config.length, 0
         while True:
             self.minutes = self.processes.agreed(earlier + (time.monotonic() - began - aside) / 60)
-            progress = self.config.budget_spent(self.step, self.minutes)
+            progress = self.config.budget_spent(self.step, self.minutes, self.flops)
             finished = progress >= 1
             stop = self.stopped_by or self.minutes - earlier >= stop_after
             paused = not finished and self.processes.agreed(float(stop)) > 0

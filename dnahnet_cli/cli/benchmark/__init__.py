@@ -1,0 +1,21 @@
+"""`dnahnet benchmark`: what the architectures cost and reach, side by side, and how fast the tool is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import typer
+
+from dnahnet_cli.cli.benchmark.scaling import scaling
+
+app = typer.Typer(
+    help="Measure what dnaHNet and its rivals cost and reach, side by side, and how fast this program is.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+MEMBERS: Final[dict[str, Callable[..., None]]] = {
+    "scaling": scaling,
+}
