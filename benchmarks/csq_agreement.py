@@ -92,7 +92,9 @@ def write_ensembl_gff(path: Path, genes: Sequence[Gene], rnas: Iterable[RnaGene]
     path.write_text("\n".join(lines) + "\n")
 
 
-def run_csq(fasta: Path, gff: Path, variants: Sequence[Variant], lengths: dict[str, int], folder: Path) -> list[list[str]]:
+def run_csq(
+    fasta: Path, gff: Path, variants: Sequence[Variant], lengths: dict[str, int], folder: Path
+) -> list[list[str]]:
     """Return what csq says of each variant: an entry such as missense|gene|...|12A>12V for each gene hit."""
     vcf, out = folder / "in.vcf", folder / "out.vcf"
     header = ["##fileformat=VCFv4.2", *(f"##contig=<ID={name},length={size}>" for name, size in lengths.items())]
@@ -124,7 +126,7 @@ def residues(entry: str) -> str:
     old, arrow, new = fields[5].partition(">")
     number = old.rstrip("ACDEFGHIKLMNPQRSTVWYX*")
     letters = old[len(number) :]
-    return f"{letters}{number}{new.lstrip('0123456789') if arrow else '='}"
+    return f"{letters}{number}{new.lstrip('0123456789') if arrow else letters}"
 
 
 def main() -> None:
@@ -139,8 +141,9 @@ def main() -> None:
     with Fasta(options.genome) as fasta, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         annotation, noncoding = read_genes(options.genes), read_noncoding(options.genes)
-        odd = [g for g in annotation.genes if g.pseudo or len(g.parts) > 1 or g.length % 3 or g.end > fasta.lengths[g.contig]]
-        usable = [gene for gene in annotation.genes if gene not in odd]
+        usable = [g for g in annotation.genes if not (g.pseudo or len(g.parts) > 1 or g.length % 3)]
+        usable = [gene for gene in usable if gene.end <= fasta.lengths[gene.contig]]
+        num_left_out = len(annotation.genes) - len(usable)
         rnas = [rna for rna in noncoding if rna.kind != "pseudogene"]
         plain = folder / "genome.fa"
         plain.write_text("".join(f">{c}\n{decode(fasta.codes(c, 0, n))}\n" for c, n in fasta.lengths.items()))
@@ -149,10 +152,11 @@ def main() -> None:
         annotator = Annotator(fasta, usable, rnas, annotation.circular)
         ours = [annotator.effects(variant) for variant in variants]
         theirs = run_csq(plain, folder / "ensembl.gff", variants, dict(fasta.lengths), folder)
-    print(f"{len(usable):,} coding genes ({len(odd)} left out), {len(rnas):,} RNA genes")
+    print(f"{len(usable):,} coding genes ({num_left_out} left out), {len(rnas):,} RNA genes")
     for kind in ("SNVs", "indels"):
         chosen = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (kind == "SNVs")]
-        report(kind, [variants[i] for i in chosen], [ours[i] for i in chosen], [theirs[i] for i in chosen], options.examples)
+        own = ([rows[i] for i in chosen] for rows in (variants, ours, theirs))
+        report(kind, *own, examples=options.examples)  # type: ignore[arg-type]
 
 
 def report(

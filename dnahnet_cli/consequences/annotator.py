@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, pairwise
 from typing import Final, Protocol
 
 import numpy as np
@@ -45,10 +46,16 @@ class _Locus:
     strand: Strand | None
     name: str
     locus_tag: str
+    product: str
     gene: Gene | None  # where it codes for a protein
 
+    @classmethod
+    def of(cls, gene: Gene | RnaGene) -> _Locus:
+        coding = gene if isinstance(gene, Gene) and not gene.pseudo else None
+        return cls(gene.start, gene.end, gene.strand, gene.name, gene.locus_tag, gene.product, coding)
+
     def named(self, term: Term) -> Effect:
-        return Effect(term, self.name, self.locus_tag, self.strand)
+        return Effect(term, self.name, self.locus_tag, self.strand, product=self.product)
 
 
 class _Contig:
@@ -90,15 +97,9 @@ class Annotator:
         self._code = None if code is None else genetic_code(code)
         self.skipped: list[tuple[str, str]] = []
         by_contig: dict[str, list[_Locus]] = defaultdict(list)
-        for gene in genes:
-            if self._fits(gene.contig, gene.start, gene.end, gene.locus_tag or gene.name, circular):
-                coding = None if gene.pseudo or not gene.parts else gene
-                locus = _Locus(gene.start, gene.end, gene.strand, gene.name, gene.locus_tag, coding)
-                by_contig[gene.contig].append(locus)
-        for rna in noncoding:
-            if self._fits(rna.contig, rna.start, rna.end, rna.locus_tag or rna.name, circular):
-                locus = _Locus(rna.start, rna.end, rna.strand, rna.name, rna.locus_tag, None)
-                by_contig[rna.contig].append(locus)
+        for gene in chain(genes, noncoding):
+            if self._fits(gene, circular):
+                by_contig[gene.contig].append(_Locus.of(gene))
         self._contigs = {
             name: _Contig(length, name in circular, by_contig[name]) for name, length in genome.lengths.items()
         }
@@ -119,34 +120,40 @@ class Annotator:
         found = found or self._upstream(contig, edit) or [Effect(Term.INTERGENIC)]
         return sorted(found, key=lambda effect: effect.term.severity)
 
-    def _fits(self, contig: str, start: int, end: int, name: str, circular: frozenset[str]) -> bool:
-        length = self._genome.lengths.get(contig)
+    def _fits(self, gene: Gene | RnaGene, circular: frozenset[str]) -> bool:
+        length = self._genome.lengths.get(gene.contig)
         if length is None:
-            self.skipped.append((name, f"the genome has no contig {contig!r}"))
-        elif start >= length or end > (2 * length if contig in circular else length):
-            self.skipped.append((name, "the gene ends beyond its contig"))
+            self.skipped.append((gene.locus_tag or gene.name, f"the genome has no contig {gene.contig!r}"))
+        elif gene.start >= length or gene.end > (2 * length if gene.contig in circular else length):
+            self.skipped.append((gene.locus_tag or gene.name, "the gene ends beyond its contig"))
         else:
             return True
         return False
 
     def _hit(self, contig: str, locus: _Locus, edit: LocalEdit) -> Effect | None:
-        inside = edit.start < locus.end and (edit.end > locus.start if edit.end > edit.start else edit.start > locus.start)
+        inside = edit.start < locus.end and max(edit.start + 1, edit.end) > locus.start
+        if edit.start == edit.end == locus.start:  # an insertion before the first base
+            inside = False
         if locus.gene is None:
             return locus.named(Term.NON_CODING) if inside else None
         effect = self._coding(locus.gene).effect(edit)
         if effect is not None or not inside or len(locus.gene.parts) == 1:
             return effect
-        for (_, before), (after, _) in zip(locus.gene.parts, locus.gene.parts[1:], strict=False):
+        for (_, before), (after, _) in pairwise(locus.gene.parts):
             if before <= edit.start and edit.end <= after:
                 return locus.named(Term.INTRON if after - before >= INTRON_BP else Term.CODING)
         return None
 
     def _upstream(self, contig: _Contig, edit: LocalEdit) -> list[Effect]:
-        reach = self._upstream_bp
+        """Return the genes that begin within reach, the nearest first, by where the edit is furthest from each."""
+        first, last = edit.least, edit.most + edit.end - edit.start
         found = []
-        for locus, turn in contig.near(edit.start - reach, edit.end + reach):
-            ahead = locus.start - (edit.end + turn) if locus.strand is Strand.FORWARD else edit.start + turn - locus.end
-            if locus.strand is not None and 0 <= ahead < reach:
+        for locus, turn in contig.near(first - self._upstream_bp, last + self._upstream_bp):
+            if locus.strand is Strand.FORWARD:
+                ahead = locus.start - turn - (edit.least + edit.end - edit.start)
+            else:
+                ahead = edit.most + turn - locus.end
+            if locus.strand is not None and 0 <= ahead < self._upstream_bp:
                 found.append((ahead, locus.named(Term.UPSTREAM)))
         return [effect for _, effect in sorted(found, key=lambda pair: pair[0])]
 

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import numpy as np
 import numpy.typing as npt
@@ -150,12 +149,13 @@ class Coding:
         """Return the effect of a change that leaves the protein as it is."""
         low, high = first // 3, min((last - 1) // 3, len(self.residues) - 1)
         if low == high == 0 and self.begins:
-            return self._named(Term.START_RETAINED, codons, "M1=")
+            return self._named(Term.START_RETAINED, codons, "M1M")
         term = Term.STOP_RETAINED if self.residues[high] == STOP else Term.SYNONYMOUS
-        return self._named(term, codons, f"{self._residues_named(low, high)}=")
+        same = self.residues[low : high + 1]
+        return self._named(term, codons, ":".join(f"{r}{low + n}{r}" for n, r in enumerate(same, 1)))
 
     def _shifted(self, residues: str, codons: str) -> Effect:
-        low = len(commonprefix([residues, self.residues]))
+        low = _common(residues, self.residues)
         if self.residues[low:] == STOP:
             return self._named(Term.STOP_LOST, codons, f"{self._residues_named(low, low)}?")
         if low < len(residues) and residues[low] == STOP:
@@ -166,7 +166,7 @@ class Coding:
         low, old, fresh = _difference(self.residues, residues)
         if STOP in fresh:
             fresh = _to_stop(fresh)
-            old = old[:1] if fresh == STOP else old
+            old = old[: len(fresh)] if len(new) == last - first or fresh == STOP else old
             return self._named(Term.STOP_GAINED, codons, self._protein_change(low, old, fresh))
         change = self._protein_change(low, old, fresh)
         if old.endswith(STOP) and low + len(old) == len(self.residues) and STOP not in residues:
@@ -179,8 +179,9 @@ class Coding:
 
     def _protein_change(self, low: int, old: str, new: str) -> str:
         high = low + len(old) - 1
-        if len(old) == len(new) == 1:
-            return f"{self._residues_named(low, low)}{new}"
+        if len(old) == len(new):
+            pairs = enumerate(zip(old, new, strict=True), low + 1)
+            return ":".join(f"{before}{number}{after}" for number, (before, after) in pairs if before != after)
         if not old:
             return f"{self._residues_named(low - 1, low)}ins{new}"
         return f"{self._residues_named(low, high)}{'delins' + new if new else 'del'}"
@@ -208,7 +209,7 @@ class Coding:
 
     def _named(self, term: Term, codon_change: str = "", aa_change: str = "") -> Effect:
         gene = self.gene
-        return Effect(term, gene.name, gene.locus_tag, gene.strand, codon_change, aa_change)
+        return Effect(term, gene.name, gene.locus_tag, gene.strand, codon_change, aa_change, gene.product)
 
 
 def _to_stop(residues: str) -> str:
@@ -217,8 +218,14 @@ def _to_stop(residues: str) -> str:
     return before + stop
 
 
+def _common(one: str, other: str) -> int:
+    """Return how many letters two texts share at their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def _difference(old: str, new: str) -> tuple[int, str, str]:
     """Return where two proteins begin to differ, and what each has there, up to what they have in common at the end."""
-    low = len(commonprefix([old, new]))
-    tail = len(commonprefix([old[low:][::-1], new[low:][::-1]]))
+    low = _common(old, new)
+    tail = _common(old[low:][::-1], new[low:][::-1])
     return low, old[low : len(old) - tail], new[low : len(new) - tail]

@@ -44,8 +44,8 @@ class Effect:
     """A variant's consequence for one gene, or for none where the term is intergenic.
 
     `codon_change` is such as `gCc/gTc`, changed bases in capitals, in reading direction, `-` for none; `aa_change`
-    such as `A12V`, `A12=`, `Q5*`, `K9fs`, `K9_L11del`, `K9_L10insQS`, residues counted from 1. Both are empty
-    where no codon is changed.
+    such as `A12V`, `A12V:L13Q`, `A12A`, `Q5*`, `*90Q`, `M1?`, `K9fs`, `K9_L11del`, `K9_L10insQS`, residues counted
+    from 1. Both are empty where no codon is changed. The text form leaves the product out.
     """
 
     term: Term
@@ -54,7 +54,8 @@ class Effect:
     strand: Strand | None = None
     codon_change: str = ""
     aa_change: str = ""
+    product: str = ""
 
     def __str__(self) -> str:
         strand = "" if self.strand is None else self.strand.value
-        return "|".join((self.term.value, self.gene, self.locus_tag, strand, self.codon_change, self.aa_change))
+        return "|".join((self.gene, self.locus_tag, strand, self.term.value, self.codon_change, self.aa_change))

@@ -17,7 +17,7 @@ _GTF_STYLE: Final = re.compile(r'\s*[\w.:-]+\s+(?:"|[^\s=;]+\s*;)')
 
 @dataclass(frozen=True)
 class Feature:
-    """A line of the file: [start, end) 0-based on the forward strand; `strand` as written, `phase` 0 where not given."""
+    """A line of the file: [start, end) 0-based on the forward strand; `strand` as written, `phase` 0 if not given."""
 
     contig: str
     kind: str

@@ -24,18 +24,28 @@ class Output(Generic[Stream]):
     """A place to write to; as a context manager it gives the file object (UTF-8 text with LF line ends, or bytes).
 
     A file is written under a private name in the same folder and renamed when the block ends well; on any exception,
-    KeyboardInterrupt too, it is removed and an older file of that name stays. A path ending in .gz is written as bgzip.
-    Devices and named pipes (/dev/null, >(command)) are written to directly. `path` is None for stdout.
+    KeyboardInterrupt too, it is removed and an older file of that name stays. A path ending in .gz is written as bgzip,
+    unless `bgzip` says otherwise. Devices and named pipes (/dev/null, >(command)) are written to directly. `path` is
+    None for stdout.
     """
 
-    def __init__(self, path: str | Path | None, *, binary: bool, forbidden: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        *,
+        binary: bool,
+        forbidden: Sequence[Path] = (),
+        bgzip: bool | None = None,
+        clobber: bool = True,
+    ) -> None:
         """Check the place without touching it: UsageError if it is one of `forbidden`, OutputError if unusable."""
         self.path = None if path is None or str(path) == "-" else Path(path)
         self._binary = binary
+        self._bgzip = bgzip if bgzip is not None else self.path is not None and self.path.suffix == ".gz"
         self._private: Path | None = None
         self._file: IO[Any] | None = None
         if self.path is not None:
-            _check(self.path, forbidden)
+            _check(self.path, forbidden, clobber)
 
     @property
     def name(self) -> str:
@@ -66,7 +76,7 @@ class Output(Generic[Stream]):
 
     def _open(self) -> IO[Any]:
         if self.path is None:
-            return cast(IO[Any], sys.stdout.buffer if self._binary else sys.stdout)
+            return self._open_stdout()
         place = self.path
         if not place.exists() or place.is_file():
             # Through a symbolic link, the file it points to is replaced and the link stays.
@@ -75,17 +85,19 @@ class Output(Generic[Stream]):
             # Opened by hand because the tempfile module makes files that only their owner can read.
             os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             self._private = place
-        if self.path.suffix == ".gz":
-            import pysam
+        raw = _open_bgzip(place) if self._bgzip else place.open("wb")
+        return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
 
-            raw = cast(BinaryIO, pysam.BGZFile(str(place), "wb", None))
-        else:
-            raw = place.open("wb")
+    def _open_stdout(self) -> IO[Any]:
+        if not self._bgzip:
+            return cast(IO[Any], sys.stdout.buffer if self._binary else sys.stdout)
+        sys.stdout.flush()
+        raw = _open_bgzip("-")
         return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
 
     def _finish(self) -> None:
         assert self._file is not None
-        if self.path is None:
+        if self.path is None and not self._bgzip:
             self._file.flush()
             return
         self._file.close()
@@ -94,7 +106,7 @@ class Output(Generic[Stream]):
             self._private = None
 
     def _discard(self) -> None:
-        if self._file is not None and self.path is not None:
+        if self._file is not None and (self.path is not None or self._bgzip):
             # Closing flushes, which fails again on a full disk; what matters then is the first error.
             with _ignoring_os_errors():
                 self._file.close()
@@ -103,29 +115,55 @@ class Output(Generic[Stream]):
             self._private = None
 
 
+def _open_bgzip(place: Path | str) -> BinaryIO:
+    import pysam
+
+    return cast(BinaryIO, pysam.BGZFile(str(place), "wb", None))
+
+
 @overload
 def open_output(
-    path: str | Path | None, *, binary: Literal[False] = False, forbidden: Sequence[Path] = ()
+    path: str | Path | None,
+    *,
+    binary: Literal[False] = False,
+    forbidden: Sequence[Path] = (),
+    bgzip: bool | None = None,
+    clobber: bool = True,
 ) -> Output[IO[str]]: ...
 @overload
 def open_output(
-    path: str | Path | None, *, binary: Literal[True], forbidden: Sequence[Path] = ()
+    path: str | Path | None,
+    *,
+    binary: Literal[True],
+    forbidden: Sequence[Path] = (),
+    bgzip: bool | None = None,
+    clobber: bool = True,
 ) -> Output[IO[bytes]]: ...
-def open_output(path: str | Path | None, *, binary: bool = False, forbidden: Sequence[Path] = ()) -> Output[Any]:
+def open_output(
+    path: str | Path | None,
+    *,
+    binary: bool = False,
+    forbidden: Sequence[Path] = (),
+    bgzip: bool | None = None,
+    clobber: bool = True,
+) -> Output[Any]:
     """Return the Output for a path, or for stdout when it is `-` or None.
 
-    `forbidden` are the inputs: writing over one of them is a UsageError. A missing or unwritable folder is an
-    OutputError, raised here, before any work is done.
+    `forbidden` are the inputs: writing over one of them is a UsageError, and so is writing over any file if `clobber`
+    is false. `bgzip` compresses whatever the suffix, or never. A missing or unwritable folder is an OutputError, raised
+    here, before any work is done.
     """
-    return Output(path, binary=binary, forbidden=forbidden)
+    return Output(path, binary=binary, forbidden=forbidden, bgzip=bgzip, clobber=clobber)
 
 
-def _check(path: Path, forbidden: Sequence[Path]) -> None:
+def _check(path: Path, forbidden: Sequence[Path], clobber: bool) -> None:
     for other in forbidden:
         if path.exists() and other.exists() and path.samefile(other):
             raise UsageError(f"The output {path} is also an input ({other}): give it another name.")
     if path.is_dir():
         raise OutputError(f"{path} is a directory: give the name of a file.")
+    if path.is_file() and not clobber:
+        raise UsageError(f"The output {path} exists already, and --no-clobber says to leave it alone.")
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise OutputError(f"The folder {folder} does not exist: make it with mkdir -p, or write elsewhere.")

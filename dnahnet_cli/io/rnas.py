@@ -35,6 +35,7 @@ class RnaGene:
     kind: str
     name: str = field(default="", compare=False)
     locus_tag: str = field(default="", compare=False)
+    product: str = field(default="", compare=False)
 
 
 def read_rna_genes(path: str) -> list[RnaGene]:
@@ -60,7 +61,8 @@ def read_noncoding(path: str) -> list[RnaGene]:
         if gene.kind == PSEUDOGENE and place[:3] in coding:
             continue
         before = found.get(place, gene)
-        found[place] = replace(gene, name=before.name or gene.name, locus_tag=before.locus_tag or gene.locus_tag)
+        named = {key: getattr(before, key) or getattr(gene, key) for key in ("name", "locus_tag", "product")}
+        found[place] = replace(gene, **named)
     return list(found.values())
 
 
@@ -71,7 +73,8 @@ def _candidates(features: Features) -> Iterator[RnaGene]:
             strand = Strand(feature.strand) if feature.strand in ("+", "-") else None
             locus = _first_value(feature, _LOCUS_KEYS)
             name = _first_value(feature, _SYMBOL_KEYS) or locus
-            yield RnaGene(feature.contig, feature.start, feature.end, strand, kind, name, locus)
+            product = feature.attributes.get("product", "")
+            yield RnaGene(feature.contig, feature.start, feature.end, strand, kind, name, locus, product)
 
 
 def _kind(feature: Feature) -> str | None:

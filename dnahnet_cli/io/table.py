@@ -77,6 +77,8 @@ class OpenTable:
         format: TableFormat,
         provenance: Mapping[str, str],
         forbidden: Sequence[Path],
+        bgzip: bool | None = None,
+        clobber: bool = True,
     ) -> None:
         if format == "tsv" and any(column.type == "vector" for column in columns):
             raise UsageError("Vectors are written as Parquet only: give an output whose name ends in .parquet.")
@@ -86,10 +88,10 @@ class OpenTable:
         self._stack = ExitStack()
         if format == "tsv":
             self._open: Callable[[], Table] = self._open_tsv
-            self._text = open_output(path, forbidden=forbidden)
+            self._text = open_output(path, forbidden=forbidden, bgzip=bgzip, clobber=clobber)
         else:
             self._open = self._open_parquet
-            self._bytes = open_output(path, binary=True, forbidden=forbidden)
+            self._bytes = open_output(path, binary=True, forbidden=forbidden, bgzip=False, clobber=clobber)
 
     def __enter__(self) -> Table:
         with ExitStack() as stack:
@@ -119,13 +121,15 @@ def open_table(
     format: TableFormat | None = None,
     provenance: Mapping[str, str],
     forbidden: Sequence[Path] = (),
+    bgzip: bool | None = None,
+    clobber: bool = True,
 ) -> OpenTable:
     """Return a table to be opened with `with`; stdout (`-` or None) is TSV unless `format` says otherwise.
 
     Raise UsageError for an unknown suffix or an output that is one of the inputs (`forbidden`), OutputError for a place
-    that cannot be written to.
+    that cannot be written to. `bgzip` and `clobber` are those of `open_output`; Parquet has its own compression.
     """
-    return OpenTable(path, columns, format or _format_of(path), provenance, forbidden)
+    return OpenTable(path, columns, format or _format_of(path), provenance, forbidden, bgzip, clobber)
 
 
 def _format_of(path: str | Path | None) -> TableFormat:

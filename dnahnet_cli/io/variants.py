@@ -1,7 +1,8 @@
 """Read variants from VCF, BCF or a table: one `Variant` per ALT, in input order, none lost.
 
-VCF text is parsed here and not by htslib, because only its first five columns matter and they must survive as the user
-wrote them, with the line number of whatever is wrong; contig and INFO definitions are never looked at. BCF is pysam's.
+VCF text is parsed here and not by htslib, because only its first five columns matter and the line must survive as the
+user wrote it, with the line number of whatever is wrong; contig and INFO definitions are never looked at. BCF is
+pysam's, and its lines are those that htslib prints.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
@@ -34,10 +37,19 @@ _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,18}")
 Format = Literal["vcf", "bcf", "tsv"]
 
 
+@dataclass(frozen=True)
+class Record:
+    """The ALTs of one record, as written. `line` is its line of a VCF, with its line end; empty in a table."""
+
+    variants: tuple[Variant, ...]
+    line: bytes = b""
+
+
 class VariantReader:
     """Variants of one input, to be iterated once; the input is closed at its end, or by the context manager.
 
-    `format` is what the content showed; `num_records` counts the records (not ALTs) read so far.
+    `format` is what the content showed; `num_records` counts the records (not ALTs) read so far. `header` has the lines
+    of a VCF or BCF up to and with #CHROM, as written; it is empty for a table.
     """
 
     def __init__(self, path: str, tmpdir: Path | None = None) -> None:
@@ -46,14 +58,20 @@ class VariantReader:
         self.name = self._source.name
         self.num_records = 0
         self.format: Format = "tsv"
+        self.header: list[bytes] = []
         try:
-            self._variants = self._closing_at_end(self._open())
+            self._records = self._closing_at_end(self._open())
         except BaseException:
             self._source.close()
             raise
 
     def __iter__(self) -> Iterator[Variant]:
-        return self._variants
+        for record in self._records:
+            yield from record.variants
+
+    def records(self) -> Iterator[Record]:
+        """Return the records, in place of their variants one by one."""
+        return self._records
 
     def close(self) -> None:
         self._source.close()
@@ -66,15 +84,17 @@ class VariantReader:
     ) -> None:
         self.close()
 
-    def _closing_at_end(self, variants: Iterator[Variant]) -> Iterator[Variant]:
+    def _closing_at_end(self, records: Iterator[Record]) -> Iterator[Record]:
         with self:
-            yield from variants
+            yield from records
 
-    def _open(self) -> Iterator[Variant]:
+    def _open(self) -> Iterator[Record]:
         kind = describe(self._source.head)
         if kind == "a BCF file":
             self.format = "bcf"
-            return self._read_bcf()
+            records = self._read_bcf()
+            first = list(islice(records, 1))  # the header is known then
+            return chain(first, records)
         if kind not in ("a VCF file", "a text file of another kind"):
             raise self._wrong_type(kind)
         lines = self._source.lines()
@@ -82,6 +102,7 @@ class VariantReader:
         number = 0
         for number, line in lines:
             text = line.rstrip(b"\r\n")
+            self.header += [line] if text.startswith(b"#") else []
             if text.upper().startswith(b"#CHROM\tPOS\tID\tREF\tALT"):
                 self.format = "vcf"
                 return self._read_vcf(lines, 1 + text.count(b"\t"))
@@ -91,6 +112,7 @@ class VariantReader:
             elif text.strip():
                 if is_vcf:
                     break
+                self.header = []
                 return self._open_table(comment, number, text, lines)
         else:
             if not is_vcf and _table_header(comment):
@@ -102,7 +124,7 @@ class VariantReader:
             )
         raise InputError(f"{self.name} holds comments only: no variants and no header.")
 
-    def _read_vcf(self, lines: Iterator[tuple[int, bytes]], num_columns: int) -> Iterator[Variant]:
+    def _read_vcf(self, lines: Iterator[tuple[int, bytes]], num_columns: int) -> Iterator[Record]:
         for number, line in lines:
             # 35 is '#': a second header, left by concatenation.
             if line[0] == 35 or not line.strip():
@@ -111,11 +133,11 @@ class VariantReader:
             if num_tabs + 1 < num_columns:
                 raise self._too_short(number, num_tabs + 1, num_columns)
             contig, position, id_, ref, alts = line.split(b"\t", 5)[:5]
-            yield from self._split(number, contig, position, id_, ref, alts.rstrip(b"\r\n"))
+            yield self._split(number, contig, position, id_, ref, alts.rstrip(b"\r\n"), line)
 
     def _open_table(
         self, comment: bytes, number: int, first: bytes, lines: Iterator[tuple[int, bytes]]
-    ) -> Iterator[Variant]:
+    ) -> Iterator[Record]:
         fields = first.decode("utf-8", "replace").split("\t")
         columns = _table_header(comment)
         if columns is None and (columns := _table_header(first)) is not None:
@@ -152,7 +174,7 @@ class VariantReader:
             f"{self.name}:{number} is neither VCF nor a table with the columns chrom, pos, ref, alt: {found!r}.\n{cure}"
         )
 
-    def _read_table(self, columns: dict[str, int], lines: Iterator[tuple[int, bytes]]) -> Iterator[Variant]:
+    def _read_table(self, columns: dict[str, int], lines: Iterator[tuple[int, bytes]]) -> Iterator[Record]:
         num_needed = 1 + max(columns[name] for name in _REQUIRED)
         contig, position, ref, alt = (columns[name] for name in _REQUIRED)
         id_ = columns.get("id")
@@ -163,11 +185,11 @@ class VariantReader:
             if len(fields) < num_needed:
                 raise self._too_short(number, len(fields), num_needed)
             name = b"" if id_ is None or id_ >= len(fields) else fields[id_]
-            yield from self._split(number, fields[contig], fields[position], name, fields[ref], fields[alt])
+            yield self._split(number, fields[contig], fields[position], name, fields[ref], fields[alt])
 
     def _split(
-        self, number: int, contig: bytes, position: bytes, id_: bytes, ref: bytes, alts: bytes
-    ) -> Iterator[Variant]:
+        self, number: int, contig: bytes, position: bytes, id_: bytes, ref: bytes, alts: bytes, line: bytes = b""
+    ) -> Record:
         self.num_records += 1
         if not position.isdigit() and not _INTEGER.fullmatch(position.strip()):
             found = position.decode("utf-8", "replace")
@@ -179,16 +201,13 @@ class VariantReader:
         label = id_.decode("utf-8", "replace") or "."
         start = int(position) - 1
         reference = ref.decode("utf-8", "replace") or "."
-        if b"," not in alts:
-            yield Variant(name, start, reference, alts.decode("utf-8", "replace") or ".", label)
-            return
-        for index, alt in enumerate(alts.decode("utf-8", "replace").split(","), 1):
-            yield Variant(name, start, reference, alt or ".", label, index)
+        each = enumerate(alts.decode("utf-8", "replace").split(","), 1)
+        return Record(tuple(Variant(name, start, reference, alt or ".", label, index) for index, alt in each), line)
 
-    def _read_bcf(self) -> Iterator[Variant]:
+    def _read_bcf(self) -> Iterator[Record]:
         import pysam
 
-        with tempfile.TemporaryDirectory(prefix="dnahnet-variants-", dir=self._tmpdir) as folder, _quiet_htslib():
+        with tempfile.TemporaryDirectory(prefix="dnahnet-variants-", dir=self._tmpdir) as folder, quiet_htslib():
             path = self._source.path
             # htslib reads a BCF from a path; not from our stream, nor from plain gzip.
             if path is None or not path.is_file() or self._source.compression == "gzip":
@@ -196,11 +215,13 @@ class VariantReader:
                 self._source.copy_to(path)
             try:
                 with pysam.VariantFile(str(path)) as records:
+                    self.header = str(records.header).encode().splitlines(keepends=True)
                     for record in records:
                         self.num_records += 1
-                        ref = record.ref or "."
-                        for index, alt in enumerate(record.alts or (".",), 1):
-                            yield Variant(record.chrom, record.pos - 1, ref, alt, record.id or ".", index)
+                        fixed = record.chrom, record.pos - 1, record.ref or "."
+                        alts = enumerate(record.alts or (".",), 1)
+                        variants = tuple(Variant(*fixed, alt, record.id or ".", index) for index, alt in alts)
+                        yield Record(variants, str(record).encode())
             except (OSError, ValueError) as error:
                 raise InputError(
                     f"{self.name} is cut off or damaged after record {self.num_records} ({error}).\n"
@@ -241,7 +262,7 @@ def _table_header(line: bytes) -> dict[str, int] | None:
 
 
 @contextmanager
-def _quiet_htslib() -> Iterator[None]:
+def quiet_htslib() -> Iterator[None]:
     """Keep htslib from writing to stderr."""
     import pysam
 

@@ -1,0 +1,85 @@
+"""Indices of sorted, block-compressed outputs, for tabix, bcftools and genome browsers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from dnahnet_cli.errors import OutputError
+
+Kind = Literal["tsv", "bed", "vcf", "bcf"]
+
+_SUFFIXES: Final = (".tbi", ".csi")
+_LONGEST_TBI: Final = 1 << 29  # bases, beyond which a .tbi cannot point
+
+
+@dataclass
+class Order:
+    """Follows rows as they are written, and knows why they cannot be indexed: `problem` is None as long as they can.
+
+    An index needs contigs in one piece each, and positions that do not fall within them.
+    """
+
+    problem: str | None = None
+    longest: int = 0
+    _contig: str | None = None
+    _start: int = 0
+    _seen: set[str] = field(default_factory=set)
+
+    def add(self, contig: str, start: int, end: int) -> None:
+        """Take in a row at [start, end), 0-based."""
+        self.longest = max(self.longest, end)
+        if self.problem is not None:
+            return
+        if contig != self._contig:
+            if contig in self._seen:
+                self.problem = f"{contig} comes again after other contigs"
+            self._seen.add(contig)
+            self._contig, self._start = contig, 0
+        if start < 0:
+            self.problem = f"{contig}:{start + 1} lies before the first base"
+        elif start < self._start:
+            self.problem = f"{contig}:{start + 1} comes after {contig}:{self._start + 1}"
+        self._start = start
+
+
+def index_of(path: Path, kind: Kind, longest: int = 0) -> Path:
+    """Return the name of a file's index: .csi for BCF and for contigs that a .tbi cannot hold, otherwise .tbi."""
+    return Path(f"{path}{'.csi' if kind == 'bcf' or longest >= _LONGEST_TBI else '.tbi'}")
+
+
+def write_index(path: Path, kind: Kind, num_header_lines: int = 0, longest: int = 0) -> Path:
+    """Write the index of a complete bgzip or BCF file beside it, and return its name. Raises OutputError.
+
+    A table has its contig in column 1 and its position, 1-based, in column 2.
+    """
+    target = index_of(path, kind, longest)
+    private = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        _build(path, kind, private, num_header_lines, csi=target.suffix == ".csi")
+        os.replace(private, target)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} is complete, but its index could not be written: {error}.") from error
+    finally:
+        private.unlink(missing_ok=True)
+    return target
+
+
+def remove_indices(path: Path) -> None:
+    """Remove the indices of a file that has been written anew: they point to what it held before."""
+    for suffix in _SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _build(path: Path, kind: Kind, target: Path, num_header_lines: int, *, csi: bool) -> None:
+    import pysam
+
+    common = {"force": True, "keep_original": True, "index": str(target), "csi": csi}
+    if kind == "tsv":
+        columns = {"seq_col": 0, "start_col": 1, "end_col": 1, "line_skip": num_header_lines}
+        pysam.tabix_index(str(path), **columns, **common)
+    else:
+        pysam.tabix_index(str(path), preset=kind, **common)
