@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from dnahnet_cli.model.hnet import HNet
 
 # Small networks gain nothing from threads, and threads that spin beside another process cost tenfold.
 torch.set_num_threads(1)
+
+# Before anything imports Triton: without a device its kernels are checked in its interpreter.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

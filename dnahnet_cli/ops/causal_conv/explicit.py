@@ -1,7 +1,8 @@
-"""The causal convolution for training: whole sequences from their start, with the gradient written out.
+"""The causal convolution in few passes over memory: for training with the gradient written out, and for inference.
 
-Autograd keeps a shifted product for every tap and adds them up again; here each tap is one pass in place.
-Shapes: B batch, L length, C channels, W taps.
+Training: autograd keeps a shifted product for every tap and adds them up again; here each tap is one pass in place.
+Inference on a CPU: torch's own convolution, one pass where the channels come last, as they do here.
+Shapes: B batch, L length, C channels, W taps, K captures.
 """
 
 from __future__ import annotations
@@ -11,6 +12,25 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dnahnet_cli.ops.capture import Capture
+
+
+def causal_conv_silu_without_gradient(
+    x_BLC: Tensor, weight_CW: Tensor, bias_C: Tensor, tail_BWC: Tensor | None, capture: Capture
+) -> tuple[Tensor, Tensor]:
+    """Return what the reference does. Sums of bfloat16 products are rounded once, not after every tap."""
+    batch, _, channels = x_BLC.shape
+    taps = weight_CW.shape[1]
+    if tail_BWC is None:
+        tail_BWC = x_BLC.new_zeros(batch, taps - 1, channels)
+    padded_BLC = torch.cat([tail_BWC.to(x_BLC.dtype), x_BLC], dim=1)
+    padded_BC1L = padded_BLC.permute(0, 2, 1).unsqueeze(2)  # a picture of one row, its memory unmoved
+    weight_C11W = weight_CW.to(x_BLC.dtype)[:, None, None, :]
+    y_BC1L = F.conv2d(padded_BC1L, weight_C11W, bias_C.to(x_BLC.dtype), groups=channels)
+    steps = torch.arange(taps - 1, device=x_BLC.device)
+    tails_KWC = padded_BLC[capture.rows.unsqueeze(1), capture.positions.unsqueeze(1) + steps]
+    return F.silu(y_BC1L, inplace=True).squeeze(2).permute(0, 2, 1).contiguous(), tails_KWC
 
 
 def causal_conv_silu_from_start(x_BLC: Tensor, weight_CW: Tensor, bias_C: Tensor) -> Tensor:
