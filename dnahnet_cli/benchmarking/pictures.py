@@ -51,3 +51,32 @@ def draw_scaling(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=110)
+
+
+PANELS: Final = (
+    ("seconds", "seconds", 1.0),
+    ("memory_bytes", "memory beside the network (GiB)", 2.0**30),
+    ("flops", "operations (FLOPs)", 1.0),
+    ("share_of_matmul", "share of the matmul ceiling", 1.0),
+)
+
+
+def draw_passes(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
+    """Draw time, memory, operations and utilisation of forward passes against length, a curve for each architecture."""
+    figure = new_figure(10, 7)
+    figure.suptitle(title, fontsize="medium")
+    for axes, (name, label, unit) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        for arch in ARCHITECTURES:
+            own = [row for row in rows if row["arch"] == arch and row["pass"] == "forward" and row.get("seconds")]
+            shown = [(row["length"], row[name] / unit) for row in own if row[name]]
+            if shown:
+                axes.plot(*zip(*shown, strict=True), color=COLOURS[arch], marker=MARKS[arch], markersize=4,
+                          label=LABELS[arch])  # fmt: skip
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("length (bases)")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    figure.savefig(path, dpi=110)

@@ -7,6 +7,7 @@ from typing import Final
 
 import typer
 
+from dnahnet_cli.cli.benchmark.forward import forward
 from dnahnet_cli.cli.benchmark.scaling import scaling
 
 app = typer.Typer(
@@ -17,5 +18,6 @@ app = typer.Typer(
 )
 
 MEMBERS: Final[dict[str, Callable[..., None]]] = {
+    "forward": forward,
     "scaling": scaling,
 }

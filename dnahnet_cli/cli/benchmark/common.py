@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -46,6 +45,33 @@ Picture = Annotated[
 ]
 
 
-def one_line(result: Mapping[str, Any]) -> str:
-    """Return an object as one line of JSON."""
-    return json.dumps(result, ensure_ascii=False, allow_nan=False)
+def finish(result: Mapping[str, Any], *, json: bool, save: str | None) -> None:
+    """Keep a result as JSON, and print it as one line, as far as is asked for. Raises OutputError."""
+    import json as json_module
+
+    from dnahnet_cli.io.output import open_output
+
+    if save is not None:
+        with open_output(save) as file:
+            file.write(json_module.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    if json:
+        print(json_module.dumps(result, ensure_ascii=False, allow_nan=False))
+
+
+def machine_facts(device: str) -> dict[str, Any]:
+    """Return what a kept result says of the machine and of the program."""
+    import platform
+
+    import torch
+
+    from dnahnet_cli import __version__
+    from dnahnet_cli.training.hardware import describe_device
+
+    return {
+        "version": __version__,
+        "device": describe_device(device),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }

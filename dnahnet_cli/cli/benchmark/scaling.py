@@ -143,7 +143,7 @@ def scaling(
 
     from dnahnet_cli.benchmarking.climbing import climb, look
     from dnahnet_cli.benchmarking.ladder import Plan, check_architectures, check_rungs
-    from dnahnet_cli.benchmarking.pictures import new_figure
+    from dnahnet_cli.benchmarking.pictures import draw_scaling, new_figure
     from dnahnet_cli.benchmarking.runs import RunFolder, check_heldout
     from dnahnet_cli.benchmarking.scaling import columns
     from dnahnet_cli.io.output import open_output
@@ -178,12 +178,9 @@ def scaling(
     if save:
         result.save(save, inputs)
     if picture:
-        from dnahnet_cli.benchmarking.pictures import draw_scaling
-
         draw_scaling(result.rows, Path(picture))
-    _close(climbed, result.notes, reporter)
-    if json:
-        print(b.one_line(json_module.loads(result.to_json())))
+    _close(climbed, reporter)
+    b.finish(json_module.loads(result.to_json()), json=json, save=None)
 
 
 def _rates(architectures: tuple[str, ...], given: list[str], swept: str | None) -> dict[str, tuple[float, ...]]:
@@ -256,7 +253,7 @@ def _result(plan: Plan, setup: Setup, corpus: Corpus, climbed: Climb) -> Any:
     return EvaluationResult("scaling", {}, settings, rows, notes(plan, setup, climbed))
 
 
-def _close(climbed: Climb, notes: list[str], reporter: Reporter) -> None:
+def _close(climbed: Climb, reporter: Reporter) -> None:
     made = [*climbed.runs, *climbed.sweeps]
     reporter.note(f"{len(made)} runs are there, {sum(run.seconds for run in made) / 60:.1f} minutes of training")
     for run in made:
