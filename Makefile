@@ -68,7 +68,8 @@ RESULTS = $(addprefix results-,essentiality compression calibration fitness boun
 
 results: results-folders $(INSTALLED)
 	$(MAKE) --no-print-directory -j $(JOBS) $(RESULTS)
-	$(EVALUATE) report $(patsubst results-%,$(JSON)/%.json,$(RESULTS)) --model $(MODEL) -o $(PAGE)
+	$(EVALUATE) report $(patsubst results-%,$(JSON)/%.json,$(RESULTS)) $(wildcard $(JSON)/scaling.json) \
+		--model $(MODEL) -o $(PAGE)
 
 $(RESULTS): results-folders $(INSTALLED)
 
@@ -115,6 +116,15 @@ results-boundaries-hpylori:
 results-calibration:
 	$(EVALUATE) calibration $(GENOMES)/ecoli_k12_mg1655/genome.fna.gz --label "E. coli K-12" --circular all \
 		--genes $(GENOMES)/ecoli_k12_mg1655/annotation.gff.gz $(call TO,calibration) $(WITH)
+
+# The ladder of equal training operations, hours of CPU time: a JSON file that `make results` takes into the page. Runs
+# are kept in .results/ladder, so that it goes on where it was stopped; started twice, both climb it together.
+LADDER ?=
+
+.PHONY: ladder
+ladder: results-folders $(INSTALLED)
+	$(BIN)/dnahnet benchmark scaling $(DATA)/genomes/manifest.tsv --runs $(KEPT)/ladder -t $(THREADS) \
+		-o $(KEPT)/scaling.tsv --save $(JSON)/scaling.json $(LADDER)
 
 test: lint
 	$(BIN)/python -m pytest -q

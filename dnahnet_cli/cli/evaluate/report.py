@@ -66,7 +66,7 @@ def report(
     results = {name: EvaluationResult.load(Path(name)) for name in files}
     check(results)
     _need_matplotlib()
-    card = _card(results[files[0]], model)
+    card = _card(next(result for result in results.values() if result.model), model)
     place = open_output(output, forbidden=[Path(name) for name in files])
     page, pictures = write_page(results, Path(output).parent / "images", card)
     with place as file:

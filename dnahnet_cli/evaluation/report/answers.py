@@ -31,6 +31,8 @@ def answers(results: Sequence[EvaluationResult]) -> str:
     lines = []
     for question, name, reply in QUESTIONS:
         own = [result for result in results if result.name == name]
+        if not own and name in OPTIONAL:
+            continue
         replies = [text for result in own for text in reply(result)]
         lines.append(f"- **{question}**" if len(replies) > 1 else f"- **{question}** {(replies or [NOT_MEASURED])[0]}")
         lines += [f"  - {text}" for text in replies if len(replies) > 1]
@@ -101,9 +103,19 @@ def _found(row: Row) -> str:
     )
 
 
+def _at_equal_operations(result: EvaluationResult) -> Iterator[str]:
+    """At equal operations, does learned chunking beat fixed and random chunks, and the other architectures?"""
+    from dnahnet_cli.evaluation.report import scaling
+
+    yield from scaling.verdicts(result)
+
+
+# Asked only where it was measured: not part of what is evaluated of every model.
+OPTIONAL: Final = ("scaling",)
 QUESTIONS: Final[Sequence[tuple[str, str, Callable[[EvaluationResult], Iterator[str]]]]] = (
     ("Does the model beat counting mutations?", "fitness", _counting),
     ("Does it beat gene length?", "essentiality", _length),
     ("Does learned chunking beat random and fixed chunking of the same length?", "boundaries", _chunking),
+    ("Trained with equal operations, does it beat its rivals?", "scaling", _at_equal_operations),
     ("Where does it stand among models of its size, and of 100 times its size?", "fitness", _standing),
 )
