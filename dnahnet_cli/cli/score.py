@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,8 +16,12 @@ from dnahnet_cli.cli.session import Request, Session
 from dnahnet_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dnahnet_cli.genome import Interval
+    from dnahnet_cli.io.bigwig import TrackOutput
     from dnahnet_cli.io.table import Column
+    from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.scoring.likelihood import Likelihood
 
 
@@ -40,6 +46,16 @@ def score(
     ] = None,
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
+    per_base: Annotated[
+        str | None,
+        typer.Option(
+            "--per-base",
+            metavar="FILE",
+            help="Also the bits of every base, mean of the strands, as a track: .bw, .bedgraph or .bedgraph.gz.",
+            rich_help_panel=o.OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
@@ -65,12 +81,14 @@ def score(
       dnahnet score genome.fa --strand forward --markov 9 --json-summary total.json -o contigs.tsv
 
       dnahnet score genome.fa -R genes.bed -o genes.parquet
+
+      dnahnet score genome.fa --per-base bits.bw > contigs.tsv
     """
     from pathlib import Path
 
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.scoring.likelihood import EXPLANATION, Likelihood, LikelihoodStatus, likelihoods
+    from dnahnet_cli.scoring.likelihood import EXPLANATION, Likelihood, LikelihoodStatus
 
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
@@ -78,7 +96,7 @@ def score(
     counts: Counter[LikelihoodStatus] = Counter()
     reasons: dict[str, str] = {}
     total = Likelihood()
-    with Session(request, reporter) as session:
+    with Session(request, reporter) as session, ExitStack() as stack:
         scopes = session.regions(region, regions_file)
         if scopes is None:
             scopes = [Interval(name, 0, length) for name, length in session.fasta.lengths.items()]
@@ -87,8 +105,9 @@ def score(
         provenance = session.provenance(with_paths=not no_version)
         if markov is not None:
             provenance["markov"] = str(markov)
+        track = _Track(per_base, scopes, inputs, engine, stack, tmpdir)
         with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
-            for scope, found in zip(scopes, likelihoods(engine, scopes, markov, reporter.advance), strict=True):
+            for scope, found in zip(scopes, track.likelihoods(markov, reporter.advance), strict=True):
                 table.write([_row(scope, found)])
                 if output == "-":
                     sys.stdout.flush()  # a row is seconds of work: whoever reads along gets it now
@@ -98,6 +117,7 @@ def score(
                     reasons.setdefault(found.status.value, f"{EXPLANATION[found.status]} (first: {scope.contig})")
             if not total.num_bases:
                 raise InputError(f"nothing in {genome} could be scored: none of its bases is A, C, G or T")
+        track.write(provenance)
     reporter.stop()
     reporter.note(_total_line(total))
     by_status = {status.value: counts[status] for status in LikelihoodStatus}
@@ -114,6 +134,53 @@ def score(
     }
     write_summary(json_summary, summary)
     close(reporter, "score", by_status, reasons, provenance, json_summary=None, strict=strict)
+
+
+class _Track:
+    """The likelihoods of a run, and the bits of every base beside them if they are asked for."""
+
+    def __init__(
+        self,
+        path: str | None,
+        scopes: Sequence[Interval],
+        inputs: Sequence[Path],
+        engine: Engine,
+        stack: ExitStack,
+        tmpdir: str | None,
+    ) -> None:
+        from pathlib import Path
+
+        from dnahnet_cli.io.bigwig import Track, TrackOutput, check_disjoint
+        from dnahnet_cli.scoring.likelihood import BitsPerBase
+
+        self.scopes, self.engine = scopes, engine
+        self.place: TrackOutput | None = None
+        if path is not None:
+            check_disjoint(scopes)
+            self.place, folder = TrackOutput(path, inputs), Path(tmpdir) if tmpdir else None
+            self.track = stack.enter_context(Track(folder))
+            self.bits = stack.enter_context(BitsPerBase(len(engine.strands), folder))
+
+    def likelihoods(self, markov: int | None, progress: Callable[[int], None]) -> Iterator[Likelihood]:
+        from dnahnet_cli.scoring.likelihood import likelihoods
+
+        if self.place is None:
+            yield from likelihoods(self.engine, self.scopes, markov, progress)
+            return
+        found = likelihoods(self.engine, self.scopes, markov, progress, self.bits.add)
+        for scope in self.scopes:
+            if len(scope):
+                self.bits.begin(scope)
+            likelihood = next(found)
+            if likelihood.num_bases:
+                codes = self.engine.genome.codes(scope.contig, scope.start, scope.end)
+                for position, bits in self.bits.blocks(codes):
+                    self.track.add(scope.contig, position, bits)
+            yield likelihood
+
+    def write(self, provenance: Mapping[str, str]) -> None:
+        if self.place is not None:
+            self.place.write(self.track, self.engine.genome.lengths, provenance)
 
 
 def _columns() -> list[Column]:

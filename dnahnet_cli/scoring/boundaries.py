@@ -7,8 +7,8 @@ asked for, always cut; so a chunk over the origin of a circular contig is given 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ TILES_AT_ONCE = 2
 
 Positions = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
+Watch = Callable[[TileScan, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,21 @@ def bed_lines(contig: str, chunks: Chunks, stages: Collection[int]) -> str:
 
 
 def chunks_of(
-    engine: Engine, scope: Interval, progress: Callable[[int], None] = lambda bases: None
+    engine: Engine,
+    scope: Interval,
+    progress: Callable[[int], None] = lambda bases: None,
+    watch: Watch = lambda scan, begin, end: None,
 ) -> Iterator[Chunks]:
     """Yield the chunks of a region block by block, all stages and strands together, in coordinate order.
 
-    No chunk of a block starts before one of an earlier block. `progress` is called with the number of bases scanned.
+    No chunk of a block starts before one of an earlier block. `progress` is called with the number of bases scanned,
+    `watch` with each tile's scan and the stretch of the scope for which it is read; on a strand, stretches ascend.
     Raises ModelError for a network that makes none.
     """
     if not engine.model.config.num_stages:
         raise ModelError(f"boundaries: a {engine.model.config.arch} network makes no chunks")
-    walkers = [_walk(engine, engine.reading(scope.contig, strand), scope, progress) for strand in engine.strands]
+    readings = [engine.reading(scope.contig, strand) for strand in engine.strands]
+    walkers = [_walk(engine, reading, scope, progress, watch) for reading in readings]
     frontiers = [scope.start] * len(walkers)  # all chunks that start before it have been seen
     pending: list[Chunks] = []
     while any(frontier < scope.end for frontier in frontiers):
@@ -90,8 +96,14 @@ def chunks_of(
             yield whole[:ready]
 
 
+def probabilities(scan: TileScan, stage: int, begin: int, end: int) -> tuple[Positions, Probabilities]:
+    """Return where a stage (from 1) could have cut inside [begin, end), forward and ascending, and its probability."""
+    known = np.flatnonzero(~np.isnan(scan.probability_SL[stage - 1]))
+    return _placed(scan, stage - 1, known, begin, end)
+
+
 def _walk(
-    engine: Engine, reading: Reading, scope: Interval, progress: Callable[[int], None]
+    engine: Engine, reading: Reading, scope: Interval, progress: Callable[[int], None], watch: Watch
 ) -> Iterator[tuple[int, list[Chunks]]]:
     """Walk along the forward strand; yield the coordinate up to which all is known, and the chunks closed since."""
     closers = [_Closer(stage, reading.strand, scope) for stage in range(1, engine.model.config.num_stages + 1)]
@@ -101,11 +113,51 @@ def _walk(
         scans = engine.scan(reading, [tile for _, _, tile in block])
         found: list[Chunks] = []
         for (begin, end, _), scan in zip(block, scans, strict=True):
+            watch(scan, begin, end)
             found += [closer.add(*_boundaries(scan, closer.stage - 1, begin, end)) for closer in closers]
         progress(block[-1][1] - block[0][0])
         if first + TILES_AT_ONCE >= len(segments):
             found += [closer.finish() for closer in closers]
         yield min(closer.frontier for closer in closers), found
+
+
+@dataclass
+class ChunkLengths:
+    """How many chunks of each length there are, counted as they come."""
+
+    counts: Positions = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    def add(self, chunks: Chunks) -> None:
+        """Count the lengths of some chunks."""
+        new = np.bincount(chunks.end - chunks.start, minlength=len(self.counts))
+        new[: len(self.counts)] += self.counts
+        self.counts = new
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def quantile(self, share: float) -> int:
+        """Return the least length that `share` of the chunks do not exceed; 0 without chunks."""
+        return int(np.searchsorted(self.counts.cumsum(), share * len(self))) if len(self) else 0
+
+
+def chunk_summary(lengths: Mapping[int, ChunkLengths], num_bases: int) -> dict[str, dict[str, float]]:
+    """Return what there is to say of the chunks of each stage, from 1, over `num_bases` bases, each strand counted.
+
+    `compression` is how many chunks of the stage outside it, or bases, a chunk holds on average.
+    """
+    summary, outside = {}, num_bases
+    for stage, own in sorted(lengths.items()):
+        number = max(len(own), 1)
+        summary[f"stage{stage}"] = {
+            "chunks": len(own),
+            "bases_per_chunk": num_bases / number,
+            "compression": outside / number,
+            **{f"length_q{round(100 * share):02}": own.quantile(share) for share in (0.05, 0.25, 0.5, 0.75, 0.95)},
+            "longest": max(len(own.counts) - 1, 0),
+        }
+        outside = len(own)
+    return summary
 
 
 def _segments(reading: Reading, scope: Interval) -> list[tuple[int, int, int]]:
@@ -131,7 +183,11 @@ def _segments(reading: Reading, scope: Interval) -> list[tuple[int, int, int]]:
 
 def _boundaries(scan: TileScan, stage: int, begin: int, end: int) -> tuple[Positions, Probabilities]:
     """Return a tile's boundaries of one stage inside [begin, end), forward coordinates, ascending."""
-    local = np.flatnonzero(scan.mask_SL[stage])
+    return _placed(scan, stage, np.flatnonzero(scan.mask_SL[stage]), begin, end)
+
+
+def _placed(scan: TileScan, stage: int, local: Positions, begin: int, end: int) -> tuple[Positions, Probabilities]:
+    """Return where some of a tile's bases lie inside [begin, end), forward and ascending, and their probabilities."""
     position = scan.reading.to_forward(local + scan.start)
     order = np.argsort(position)
     position, probability = position[order], scan.probability_SL[stage, local[order]]

@@ -81,7 +81,8 @@ def generate(
 def probabilities(log_probs_B4: Floats, temperature: float, top_p: float) -> Floats:
     """Return the probabilities with which bases are drawn, (B, 4), from the network's log-probabilities."""
     if temperature == 0:
-        return np.eye(4)[log_probs_B4.argmax(axis=1)]
+        greedy: Floats = np.eye(4)[log_probs_B4.argmax(axis=1)]
+        return greedy
     scaled_B4 = log_probs_B4 / temperature
     p_B4 = np.exp(scaled_B4 - scaled_B4.max(axis=1, keepdims=True))
     p_B4 /= p_B4.sum(axis=1, keepdims=True)

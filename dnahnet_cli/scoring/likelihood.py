@@ -11,22 +11,27 @@ contig, predicts a base, and only then counts it, so that it may be set beside a
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from dnahnet_cli.baselines.adaptive import adaptive_log_probs
-from dnahnet_cli.genome import N_CODE, Interval, Strand
+from dnahnet_cli.genome import N_CODE, Codes, Interval, Strand
 from dnahnet_cli.scoring.engine import Engine, TileScan
 from dnahnet_cli.scoring.reading import Reading
 
 Int64: TypeAlias = npt.NDArray[np.int64]
 
+Watch: TypeAlias = Callable[[Reading, int, npt.NDArray[np.float32]], None]
+
 _TILES_KEPT: Final = 256  # 4 MiB: regions that follow one another share tiles
+_BASES_AT_ONCE: Final = 1 << 20
 
 
 class LikelihoodStatus(Enum):
@@ -101,13 +106,15 @@ def likelihoods(
     scopes: Sequence[Interval],
     markov_order: int | None = None,
     progress: Callable[[int], None] = lambda bases: None,
+    watch: Watch = lambda reading, start, log_probs_L: None,
 ) -> Iterator[Likelihood]:
     """Yield the likelihood of each scope, in their order, as soon as it is known.
 
     `markov_order` 0 to 11 adds the adaptive Markov model; a UsageError when it is another. `progress` is called with
-    the number of bases done, each strand counted.
+    the number of bases done, each strand counted, and `watch` with the log-probabilities of each stretch of a scope:
+    the reading, where on it the stretch starts, and a value per base, 0 for an N.
     """
-    tiles = _Tiles(engine)
+    tiles = _Tiles(engine, watch)
     scopes_on: dict[str, list[Interval]] = {}
     for scope in scopes:
         scopes_on.setdefault(scope.contig, []).append(scope)
@@ -131,6 +138,44 @@ def likelihoods(
             _order0(num_of),
             None if markov_order is None else markov[scope.contig][scope],
         )
+
+
+class BitsPerBase:
+    """Takes the log-probabilities of one scope after another, and gives the bits of its bases, mean of the strands.
+
+    They are kept in a temporary file, so that memory does not grow with the scope. Use it as a context manager.
+    """
+
+    def __init__(self, num_strands: int, tmpdir: Path | None = None) -> None:
+        self._num_strands = num_strands
+        self._folder = tempfile.TemporaryDirectory(prefix="dnahnet-bits-", dir=tmpdir)
+        self._bits: np.memmap[Any, np.dtype[np.float32]] | None = None
+        self._scope = Interval("", 0, 0)
+
+    def begin(self, scope: Interval) -> None:
+        """Start with the next scope, of at least one base."""
+        path = Path(self._folder.name) / "bits"
+        self._bits, self._scope = np.memmap(path, np.float32, "w+", shape=(len(scope),)), scope
+
+    def add(self, reading: Reading, start: int, log_probs_L: npt.NDArray[np.float32]) -> None:
+        """Take the log-probabilities of a stretch of the scope; to be given to `likelihoods` as `watch`."""
+        assert self._bits is not None
+        position = reading.to_forward(np.arange(start, start + len(log_probs_L)))
+        self._bits[position - self._scope.start] += log_probs_L / np.float32(-math.log(2) * self._num_strands)
+
+    def blocks(self, codes: Codes) -> Iterator[tuple[Int64, npt.NDArray[np.float32]]]:
+        """Yield forward positions, ascending, and bits of the scope's bases, whose codes are given, but for N."""
+        assert self._bits is not None
+        for first in range(0, len(codes), _BASES_AT_ONCE):
+            known = first + np.flatnonzero(codes[first : first + _BASES_AT_ONCE] < N_CODE)
+            yield known + self._scope.start, np.asarray(self._bits[known])
+
+    def __enter__(self) -> BitsPerBase:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bits = None
+        self._folder.cleanup()
 
 
 def _adaptive_means(readings: Sequence[Reading], scopes: Sequence[Interval], order: int) -> dict[Interval, float]:
@@ -157,8 +202,8 @@ def _adaptive_sums(reading: Reading, scopes: Sequence[Interval], order: int) -> 
 class _Tiles:
     """Sums over tiles. The latest are kept, so that regions which follow one another scan a tile once."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, watch: Watch) -> None:
+        self._engine, self._watch = engine, watch
         self._kept: dict[tuple[str, Strand, int], npt.NDArray[np.float32]] = {}
 
     def sum(self, reading: Reading, scope: Interval, progress: Callable[[int], None]) -> float:
@@ -169,9 +214,13 @@ class _Tiles:
         total = 0.0
         for tile, log_probs_L in zip(tiles, self._log_probs(reading, tiles), strict=True):
             first = tile * size
-            own = [log_probs_L[max(start - first, 0) : max(end - first, 0)] for start, end in pieces]
-            total += sum(float(part.sum(dtype=np.float64)) for part in own)
-            progress(sum(map(len, own)))
+            own = [
+                (max(start, first), log_probs_L[max(start - first, 0) : max(end - first, 0)]) for start, end in pieces
+            ]
+            for begin, part in own:
+                self._watch(reading, begin, part)
+            total += sum(float(part.sum(dtype=np.float64)) for _, part in own)
+            progress(sum(len(part) for _, part in own))
         return total
 
     def _log_probs(self, reading: Reading, tiles: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:

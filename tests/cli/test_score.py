@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
+import pybigtools
 import pytest
 import torch
 
@@ -155,6 +156,29 @@ def test_nothing_to_score_and_usage_errors(call: Call, tmp_path: Path) -> None:
     assert call("score", "n.fa", "-o", "out.bed").exit_code == 2
     assert [call("score", "n.fa", "--markov", order).exit_code for order in (0, MAX_ORDER)] == [1, 1]
     assert [call("score", "n.fa", "--markov", order).exit_code for order in (-1, MAX_ORDER + 1)] == [2, 2]
+
+
+def test_the_track_has_the_bits_of_every_base(call: Call, genome: Path, tmp_path: Path) -> None:
+    """The mean over a region of the track is the region's bits_per_base; an N has no value."""
+    for options in ([], ["--circular", "all"]):
+        result = call("score", genome, "--per-base", "t.bw", *options)
+        assert result.exit_code == 0, result.stderr
+        rows = {row["chrom"]: row for row in data_rows(result.stdout)}
+        assert result.stdout.splitlines()[9:] == call("score", genome, *options).stdout.splitlines()[9:]
+        reader = pybigtools.open(str(tmp_path / "t.bw"))
+        for name, codes in CODES.items():
+            values = reader.values(name, 0, len(codes), fillna=None)
+            assert np.array_equal(np.isnan(values), codes == 4)
+            assert np.nanmean(values) == pytest.approx(float(rows[name]["bits_per_base"]), rel=1e-5)
+    result = call("score", genome, "-r", "c1:4000-4200", "-r", "c2", "--strand", "reverse", "--per-base", "t.bedgraph")
+    lines = [line.split("\t") for line in (tmp_path / "t.bedgraph").read_text().splitlines() if line[0] != "#"]
+    assert [int(line[1]) for line in lines if line[0] == "c1"] == [p for p in range(3999, 4200) if p != 4097]
+    for row in data_rows(result.stdout):
+        own = [float(line[3]) for line in lines if line[0] == row["chrom"]]
+        assert np.mean(own) == pytest.approx(float(row["bits_per_base"]), rel=1e-4)
+    result = call("score", genome, "-r", "c1:1-9", "-r", "c1:5-6", "--per-base", "t.bedgraph")
+    assert result.exit_code == 2 and "overlap" in result.stderr
+    assert call("score", genome, "--per-base", "t.txt").exit_code == 2
 
 
 def test_help_has_examples(call: Call) -> None:
