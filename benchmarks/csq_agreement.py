@@ -155,8 +155,8 @@ def main() -> None:
     print(f"{len(usable):,} coding genes ({num_left_out} left out), {len(rnas):,} RNA genes")
     for kind in ("SNVs", "indels"):
         chosen = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (kind == "SNVs")]
-        own = ([rows[i] for i in chosen] for rows in (variants, ours, theirs))
-        report(kind, *own, examples=options.examples)  # type: ignore[arg-type]
+        own = [variants[i] for i in chosen], [ours[i] for i in chosen], [theirs[i] for i in chosen]
+        report(kind, *own, options.examples)
 
 
 def report(

@@ -54,5 +54,5 @@ def genetic_code(number: int) -> GeneticCode:
     """Return an NCBI table by its number, one of CODES. Raises UsageError."""
     if number not in _STARTS:
         raise UsageError(f"genetic code {number} is not known: use one of {', '.join(map(str, CODES))}.")
-    residues = dict(zip(_CODONS, _STANDARD, strict=True)) | _CHANGES[number]
+    residues = dict(zip(_CODONS, _STANDARD, strict=True)) | dict(_CHANGES[number])
     return GeneticCode(number, residues, frozenset(_STARTS[number].split()))

@@ -116,6 +116,23 @@ NoVersion = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+NoClobber = Annotated[
+    bool, typer.Option("--no-clobber", help="Leave a file alone that exists already, and stop.", rich_help_panel=OUTPUT)
+]
+WriteIndex = Annotated[
+    bool,
+    typer.Option(
+        "--write-index/--no-write-index",
+        help="Write .tbi or .csi beside a compressed output, if it is sorted.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Check the inputs, say what would be done and how long it takes.", rich_help_panel=OUTPUT
+    ),
+]
 JsonSummary = Annotated[
     str | None,
     typer.Option(

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Final, Protocol
 
 import numpy as np
@@ -97,7 +97,8 @@ class Annotator:
         self._code = None if code is None else genetic_code(code)
         self.skipped: list[tuple[str, str]] = []
         by_contig: dict[str, list[_Locus]] = defaultdict(list)
-        for gene in chain(genes, noncoding):
+        everything: list[Gene | RnaGene] = [*genes, *noncoding]
+        for gene in everything:
             if self._fits(gene, circular):
                 by_contig[gene.contig].append(_Locus.of(gene))
         self._contigs = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Gene
 from dnahnet_cli.io.genes import read_genes
 from dnahnet_cli.io.rnas import RnaGene, read_noncoding
@@ -27,9 +28,11 @@ def read_gene_set(
 ) -> GeneSet:
     """Read the genes of a GFF3, GTF or BED file on the contigs of a genome; `names` are its names for theirs.
 
-    Raises InputError as `read_genes`, and when none of the genes is on the genome.
+    Raises InputError as `read_genes`, and when none of the genes is on the genome; UsageError for a pipe.
     """
     names = names or {}
+    if path == "-" or (Path(path).exists() and not Path(path).is_file()):
+        raise UsageError(f"--genes {path}: the annotation is read twice, so it must be a file and not a pipe.")
     annotation = read_genes(path, id_attr)
     coding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in annotation.genes]
     noncoding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in read_noncoding(path)]

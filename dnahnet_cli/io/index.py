@@ -56,12 +56,14 @@ def write_index(path: Path, kind: Kind, num_header_lines: int = 0, longest: int 
 
     A table has its contig in column 1 and its position, 1-based, in column 2.
     """
+    import pysam
+
     target = index_of(path, kind, longest)
     private = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         _build(path, kind, private, num_header_lines, csi=target.suffix == ".csi")
         os.replace(private, target)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
         raise OutputError(f"{path} is complete, but its index could not be written: {error}.") from error
     finally:
         private.unlink(missing_ok=True)
@@ -77,9 +79,21 @@ def remove_indices(path: Path) -> None:
 def _build(path: Path, kind: Kind, target: Path, num_header_lines: int, *, csi: bool) -> None:
     import pysam
 
-    common = {"force": True, "keep_original": True, "index": str(target), "csi": csi}
     if kind == "tsv":
-        columns = {"seq_col": 0, "start_col": 1, "end_col": 1, "line_skip": num_header_lines}
-        pysam.tabix_index(str(path), **columns, **common)
+        pysam.tabix_index(
+            str(path),
+            force=True,
+            seq_col=0,
+            start_col=1,
+            end_col=1,
+            line_skip=num_header_lines,
+            index=str(target),
+            keep_original=True,
+            csi=csi,
+        )
+    elif kind in ("bed", "vcf"):
+        pysam.tabix_index(str(path), force=True, preset=kind, index=str(target), keep_original=True, csi=csi)
     else:
-        pysam.tabix_index(str(path), preset=kind, **common)
+        from pysam import bcftools
+
+        bcftools.index("--csi", "--output", str(target), str(path))

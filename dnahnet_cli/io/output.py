@@ -101,7 +101,7 @@ class Output(Generic[Stream]):
             self._file.flush()
             return
         self._file.close()
-        if self._private is not None:
+        if self._private is not None and self.path is not None:
             os.replace(self._private, os.path.realpath(self.path))
             self._private = None
 

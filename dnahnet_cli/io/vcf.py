@@ -23,7 +23,7 @@ from dnahnet_cli.io.variants import Record, quiet_htslib
 PREFIX: Final = "DNAHNET_"
 _INFO: Final = 7  # its column
 _TYPES: Final = {"str": "String", "int": "Integer", "float": "Float"}
-_ENCODED: Final = str.maketrans({letter: f"%{ord(letter):02X}" for letter in "%:;=, \t\r\n"} | {":": ":"})
+_ENCODED: Final = str.maketrans({letter: f"%{ord(letter):02X}" for letter in "%;=,\t\r\n"} | {" ": "_"})
 _FIXED: Final = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
 
@@ -67,7 +67,7 @@ class VcfWriter:
         self._file, self._fields = file, fields
         added = [f"##dnahnet_{key}={' '.join(value.split())}" for key, value in provenance.items()]
         added += [field.header for field in fields]
-        file.writelines(_with_header(header or _plain_header(lengths), added))
+        file.write(b"".join(_with_header(header or _plain_header(lengths), added)))
 
     def write(self, record: Record, rows: Sequence[Mapping[str, object]]) -> None:
         """Write a record with its rows, one for each ALT; of a row only the fields count."""
@@ -150,21 +150,29 @@ def _plain_line(record: Record) -> bytes:
 
 
 def _to_bcf(text: Path, target: Path, name: str) -> None:
-    """Convert a VCF, whose header may lack contigs and fields: htslib adds what it meets while reading."""
-    import pysam
+    """Convert a VCF, whose header may lack contigs and fields: htslib adds those that it meets while reading.
 
+    A BCF begins with its header, so they must be known before the first record is written: the text is read twice, the
+    second time with the header that the first has completed. Written by bcftools' code, which pysam carries, because
+    pysam's own writer adds and removes END.
+    """
+    import pysam
+    from pysam import bcftools
+
+    complete = text.with_name("complete.vcf")
     try:
         with quiet_htslib():
             with pysam.VariantFile(str(text)) as reading:
                 for _ in reading:
                     pass
-                header = reading.header.copy()
-            with pysam.VariantFile(str(text)) as reading, pysam.VariantFile(str(target), "wb", header=header) as out:
-                for record in reading:
-                    record.translate(header)
-                    out.write(record)
-    except (OSError, ValueError) as error:
+                header = str(reading.header).encode()
+            with text.open("rb") as old, complete.open("wb") as new:
+                new.write(header)
+                new.writelines(line for line in old if not line.startswith(b"#"))
+        bcftools.view("--no-version", "-Ob", "-o", str(target), str(complete), catch_stdout=False)
+    except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise OutputError(
-            f"{name} cannot be written as BCF, because htslib does not take the records ({error}).\n"
+            f"{name} cannot be written as BCF, because htslib does not take the records ({reason}).\n"
             "Write .vcf.gz, which keeps them as they are."
         ) from error

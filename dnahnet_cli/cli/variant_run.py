@@ -1,0 +1,214 @@
+"""A run of `dnahnet score-variants`: from its options to a complete output and the closing words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from dnahnet_cli.cli.reporter import Reporter, close
+from dnahnet_cli.cli.session import Session
+from dnahnet_cli.cli.variant_plan import say_plan
+from dnahnet_cli.cli.variant_rows import fields, key_columns, row_of
+from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
+from dnahnet_cli.consequences.effects import Effect
+from dnahnet_cli.consequences.load import GeneSet, read_gene_set
+from dnahnet_cli.errors import InputError
+from dnahnet_cli.genetic_code import genetic_code
+from dnahnet_cli.genome import Variant
+from dnahnet_cli.io.intake import Intake, OnRefMismatch, all_snvs, read_names
+from dnahnet_cli.io.streams import name_some
+from dnahnet_cli.io.variant_output import VariantFormat, VariantOutput, format_of
+from dnahnet_cli.io.variants import VariantReader, read_variants
+from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
+from dnahnet_cli.scoring.engine import Engine
+from dnahnet_cli.scoring.variants import EXPLANATION, Status, VariantScore, VariantScorer
+
+_PLACED = (Status.OK, Status.TOO_LONG, Status.AMBIGUOUS_CONTEXT)  # REF is the genome's and ALT is letters
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, beside what all scoring commands share. `variants` is None for all SNVs of the regions."""
+
+    variants: str | None
+    genes: str | None = None
+    genetic_code: int | None = None
+    upstream_bp: int = UPSTREAM_BP
+    rename_contigs: str | None = None
+    region: list[str] = field(default_factory=list)
+    regions_file: str | None = None
+    on_ref_mismatch: OnRefMismatch = "skip"
+    max_indel: int = 500
+    null: int = 0
+    seed: int = 1
+    output: str = "-"
+    format: VariantFormat | None = None
+    write_index: bool = True
+    clobber: bool = True
+    with_paths: bool = True
+    json_summary: str | None = None
+    strict: bool = False
+    dry_run: bool = False
+
+
+def run(job: Job, session: Session, reporter: Reporter) -> None:
+    """Do it. Raises DnahnetError for whatever a user can cause."""
+    if job.genetic_code is not None:
+        genetic_code(job.genetic_code)  # says now that it does not know it
+    format = job.format or format_of(job.output)
+    names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
+    gene_set = None if job.genes is None else read_gene_set(job.genes, session.fasta.lengths, names)
+    reader, intake = _intake(job, session, names)
+    snvs = null_snvs(session.fasta, job.null, job.seed) if job.null else []
+    engine = session.engine(gene_set.circular if gene_set else frozenset())
+    annotator = None if gene_set is None else _annotator(job, session, engine, gene_set)
+    provenance = _provenance(job, session)
+    out = VariantOutput(
+        job.output,
+        format,
+        key_columns(),
+        fields(genes=annotator is not None, phred=bool(snvs) or format in ("tsv", "tsv.gz", "parquet")),
+        header=reader.header if reader else (),
+        provenance=provenance,
+        lengths=session.fasta.lengths,
+        forbidden=_inputs(job, session),
+        clobber=job.clobber,
+        index=job.write_index,
+        tmpdir=Path(session.request.tmpdir) if session.request.tmpdir else None,
+    )
+    scorer = VariantScorer(engine, job.max_indel)
+    if job.dry_run:
+        say_plan(reporter, job.variants, intake, scorer, out, len(snvs))
+        return
+    consequences = _Scoring(session, reporter, scorer, annotator).write(intake, out, snvs)
+    _say_more(reporter, intake, out, consequences)
+    close(
+        reporter,
+        "score-variants",
+        {status.value: scorer.counts[status] for status in Status},
+        _reasons(scorer),
+        provenance,
+        json_summary=job.json_summary,
+        strict=job.strict,
+        skipped=[*gene_set.skipped, *annotator.skipped] if gene_set and annotator else (),
+    )
+
+
+def _intake(job: Job, session: Session, names: Mapping[str, str]) -> tuple[VariantReader | None, Intake]:
+    regions = session.regions(job.region, job.regions_file)
+    if job.variants is None:
+        return None, Intake(all_snvs(session.fasta, regions), session.fasta)
+    reader = read_variants(job.variants, tmpdir=Path(session.request.tmpdir) if session.request.tmpdir else None)
+    options = {"names": names, "regions": regions}
+    return reader, Intake(reader.records(), session.fasta, **options, on_ref_mismatch=job.on_ref_mismatch)  # type: ignore[arg-type]
+
+
+def _annotator(job: Job, session: Session, engine: Engine, genes: GeneSet) -> Annotator:
+    options = (engine.circular, job.genetic_code, job.upstream_bp)
+    return Annotator(session.fasta, genes.coding, genes.noncoding, *options)
+
+
+def _provenance(job: Job, session: Session) -> dict[str, str]:
+    made_by = session.provenance(with_paths=job.with_paths)
+    if job.null:
+        made_by |= {"null": f"{job.null} random SNVs", "seed": str(job.seed)}
+    if job.on_ref_mismatch != "skip":
+        made_by["on_ref_mismatch"] = job.on_ref_mismatch
+    return made_by
+
+
+def _inputs(job: Job, session: Session) -> list[Path]:
+    given = (session.request.genome, job.variants, job.genes, job.rename_contigs, job.regions_file)
+    return [Path(path) for path in given if path is not None and path != "-"]
+
+
+@dataclass
+class _Scoring:
+    """From variants to rows."""
+
+    session: Session
+    reporter: Reporter
+    scorer: VariantScorer
+    annotator: Annotator | None
+
+    def write(self, intake: Intake, out: VariantOutput, snvs: list[Variant]) -> Counter[str]:
+        """Score the null and all variants, write the output, and return how often each consequence occurs."""
+        variants = intake.variants()
+        first = list(islice(variants, 1))  # what cannot be read is said now, not after the null has been scored
+        null = self._null(snvs) if snvs and first else None
+        self.reporter.start("variants", None)
+        consequences: Counter[str] = Counter()
+        with out.opened() as rows:
+            scores = self.scorer.score(chain(first, variants), self.reporter.advance)
+            for record, own in intake.grouped(scores):
+                effects = [self._effects(score) for score in own]
+                consequences.update(found[0].term.value for found in effects if found)
+                pairs = zip(record.variants, own, effects, strict=True)
+                rows.write(record, [row_of(written, score, null, found) for written, score, found in pairs])
+            self._check()
+        return consequences
+
+    def _null(self, snvs: list[Variant]) -> Null:
+        engine = self.scorer.engine
+        self.reporter.start("strands of random SNVs", len(snvs) * len(engine.strands))
+        try:
+            return Null.of(score_snvs(engine, snvs, self.reporter.advance))
+        finally:
+            self.reporter.stop()
+
+    def _effects(self, score: VariantScore) -> list[Effect]:
+        if self.annotator is None or score.status not in _PLACED:
+            return []
+        return self.annotator.effects(score.variant)
+
+    def _check(self) -> None:
+        """Raise when there were rows and none could be scored; before the output is given its name."""
+        scorer, lengths = self.scorer, self.session.fasta.lengths
+        total = sum(scorer.counts.values())
+        if not total or scorer.counts[Status.OK]:
+            return
+        if scorer.counts[Status.CONTIG_NOT_FOUND]:
+            theirs = scorer.first[Status.CONTIG_NOT_FOUND].contig
+            raise InputError(
+                f"none of {total} variants could be scored: contig {theirs!r} is not in {self.session.request.genome}, "
+                f"whose contigs are {name_some(lengths)}.\nIf {theirs!r} is one of these under another name, put a "
+                f"line '{theirs} {_likely(theirs, list(lengths))}' into a file, and give it with --rename-contigs."
+            )
+        reasons = ", ".join(f"{count} {status.value}" for status, count in scorer.counts.most_common())
+        raise InputError(f"none of {total} variants could be scored: {reasons}")
+
+
+def _likely(name: str, candidates: list[str]) -> str:
+    """Return the candidate that begins or ends like a name, or the first."""
+    bare = name.removeprefix("chr").partition(".")[0]
+    return next((other for other in candidates if other.removeprefix("chr").partition(".")[0] == bare), candidates[0])
+
+
+def _say_more(reporter: Reporter, intake: Intake, out: VariantOutput, consequences: Counter[str]) -> None:
+    """Say what the counts of statuses leave out."""
+    reporter.stop()
+    if consequences:
+        reporter.note(", ".join(f"{count:,} {term}" for term, count in consequences.most_common()))
+    if intake.first_replaced is not None:
+        first = f"{intake.first_replaced.contig}:{intake.first_replaced.start + 1}"
+        reporter.note(f"{intake.num_replaced:,} REF alleles were replaced by the genome's (first: {first})")
+    if out.problem is not None and out.index:
+        reporter.note(f"{out.path} has no index, because it is not sorted: {out.problem}")
+
+
+def _reasons(scorer: VariantScorer) -> dict[str, str]:
+    """Return why rows were not scored, the commonest status first, each with its first example."""
+    reasons = {}
+    for status, _ in scorer.counts.most_common():
+        if status is not Status.OK:
+            v = scorer.first[status]
+            example = f"(first: {v.contig}:{v.start + 1} {_short(v.ref)}>{_short(v.alt)})"
+            reasons[status.value] = f"{EXPLANATION[status]} {example}"
+    return reasons
+
+
+def _short(allele: str) -> str:
+    return allele if len(allele) <= 20 else f"{allele[:17]}..."
