@@ -250,7 +250,7 @@ def _smooth_backward(
     z_ptr, p_ptr, position_ptr, smooth_ptr, dsmooth_ptr, dz_ptr, dweight_ptr,
     num_rows, length, chunks, width, z_batch, z_step, CHUNKS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Run g_k = ds_k + (1 - w_{k+1}) g_{k+1} from the last chunk; dz = w g, dw = g . (z_k - s_{k-1}) where unclipped."""
+    """Run g_k = ds_k + (1 - w_{k+1}) g_{k+1} from the last chunk. dz = w g; unclipped, dw = g . (z_k - s_{k-1})."""
     batch = tl.program_id(0).to(tl.int64)
     block = tl.program_id(1)
     d = block * WIDTH + tl.arange(0, WIDTH)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dnahnet_cli.ops.triton import dense_rows, tile
 
-TILE = 4096  # numbers of a tile
+TILE = 2048  # numbers of a tile
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -16,7 +16,7 @@ from dnahnet_cli.ops.routing.reference import Cuts
 from dnahnet_cli.ops.triton import dense_rows, tile
 
 EPS = 1e-8  # the least norm of a vector that is divided by
-TILE = 4096  # numbers of a tile
+TILE = 2048  # numbers of a tile
 STEPS = 1024  # positions that one step of the running count takes
 
 

@@ -1,8 +1,9 @@
 """The Mamba-2 recurrence as Triton kernels; the maths stands in this folder's README.
 
 Forward in two kernels: one walks along the chunks with the state in registers and leaves the state before each chunk,
-the other computes all chunks' outputs at once. A third takes the states at captured places. Backward likewise: the
-gradients of the states from the last chunk to the first, then everything else for all chunks at once.
+the other computes all chunks' outputs at once. A third takes the states at captured places. Backward in three: one
+walks from the last chunk to the first with the gradient of the state, the others do all chunks at once, dx for each
+head by itself, and what the heads share summed over them.
 
 Shapes: B batch, L length, H heads, P channels of a head, N state size, G chunks of a sequence, Q positions of a chunk,
 K captured places. In the kernels, CHUNK, STATES and CHANNELS are Q, N and a part of P as powers of two.
@@ -20,7 +21,7 @@ from torch import Tensor
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.triton import dense_rows, product, tile
 
-LONGEST_CHUNK = 64  # a chunk's decays are a matrix in registers
+LONGEST_CHUNK = {torch.bfloat16: 64, torch.float32: 32}  # a chunk's decays are a matrix in registers
 
 
 def ssd(
@@ -55,7 +56,7 @@ class _Sizes:
     def __init__(self, x_BLHP: Tensor, b_BLN: Tensor, chunk: int) -> None:
         self.batch, self.length, self.heads, self.channels = x_BLHP.shape
         self.states = b_BLN.shape[-1]
-        self.chunk = tile(min(chunk, self.length), LONGEST_CHUNK)
+        self.chunk = tile(min(chunk, self.length), LONGEST_CHUNK[x_BLHP.dtype])
         self.chunks = triton.cdiv(self.length, self.chunk)
         self.padded_states = tile(self.states, self.states * 2)
         self.few_channels = tile(self.channels, 64)  # of a tile that a state of all N is carried for
@@ -104,7 +105,29 @@ class _Ssd(torch.autograd.Function):
         dlog_decay_BLH = torch.empty_like(log_decay_BLH)
         db_BLN = torch.empty(batch, length, states, dtype=b_BLN.dtype, device=b_BLN.device)
         dc_BLN = torch.empty(batch, length, states, dtype=c_BLN.dtype, device=c_BLN.device)
-        _gradients[(sizes.chunks, batch)](
+        _input_gradients[(sizes.chunks * sizes.blocks(sizes.many_channels), batch * sizes.heads)](
+            log_decay_BLH,
+            b_BLN,
+            c_BLN,
+            dy_BLHP,
+            dends_BGHNP,
+            dx_BLHP,
+            length,
+            sizes.heads,
+            sizes.channels,
+            states,
+            sizes.chunks,
+            b_BLN.stride(0),
+            b_BLN.stride(1),
+            c_BLN.stride(0),
+            c_BLN.stride(1),
+            dy_BLHP.stride(0),
+            dy_BLHP.stride(1),
+            CHUNK=sizes.chunk,
+            STATES=sizes.padded_states,
+            CHANNELS=sizes.many_channels,
+        )
+        _shared_gradients[(sizes.chunks, batch)](
             x_BLHP,
             log_decay_BLH,
             b_BLN,
@@ -112,7 +135,6 @@ class _Ssd(torch.autograd.Function):
             dy_BLHP,
             starts_BGHNP,
             dends_BGHNP,
-            dx_BLHP,
             dlog_decay_BLH,
             db_BLN,
             dc_BLN,
@@ -131,8 +153,9 @@ class _Ssd(torch.autograd.Function):
             dy_BLHP.stride(1),
             CHUNK=sizes.chunk,
             STATES=sizes.padded_states,
-            CHANNELS=sizes.few_channels,
+            CHANNELS=tile(sizes.channels, 32),  # as much as the registers hold beside the sums over heads
             num_warps=8,
+            num_stages=1,
         )
         return dx_BLHP, dlog_decay_BLH, db_BLN, dc_BLN, None
 
@@ -365,31 +388,52 @@ def _end_gradients(
 
 
 @triton.jit
-def _gradients(
-    x_ptr, log_decay_ptr, b_ptr, c_ptr, dy_ptr, starts_ptr, dends_ptr, dx_ptr, dlog_decay_ptr, db_ptr, dc_ptr,
+def _input_gradients(
+    log_decay_ptr, b_ptr, c_ptr, dy_ptr, dends_ptr, dx_ptr,
+    length, heads, channels, states, chunks, b_batch, b_step, c_batch, c_step, dy_batch, dy_step,
+    CHUNK: tl.constexpr, STATES: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """Write dx_j = sum_{i >= j} (c_i . b_j) exp(A_i - A_j) dy_i + exp(A_Q - A_j) dS^T b_j for one chunk of one head."""
+    chunk, block = tl.program_id(0) % chunks, tl.program_id(0) // chunks
+    row = tl.program_id(1).to(tl.int64)
+    batch, head = row // heads, row % heads
+    t, n = chunk * CHUNK + tl.arange(0, CHUNK), tl.arange(0, STATES)
+    p = block * CHANNELS + tl.arange(0, CHANNELS)
+    dtype = dy_ptr.dtype.element_ty
+    cumulative, total = _cumulative_decay(log_decay_ptr + batch * length * heads + head, t, length, heads, CHUNK)
+    b = _load(b_ptr + batch * b_batch, t, n, b_step, length, states)
+    c = _load(c_ptr + batch * c_batch, t, n, c_step, length, states)
+    dy = _load(dy_ptr + batch * dy_batch + head * channels, t, p, dy_step, length, channels)
+    dend_ptr = dends_ptr + ((batch * chunks + chunk) * heads + head) * states * channels
+    dend = _load(dend_ptr, n, p, channels, states, channels)
+    dx = product(b, dend, dtype) * tl.exp(total - cumulative)[:, None]
+    weights = product(c, tl.trans(b), dtype) * _decay_between(cumulative, CHUNK)
+    dx += product(tl.trans(weights), dy, dtype)
+    out = ((batch * length + t)[:, None] * heads + head) * channels + p[None, :]
+    tl.store(dx_ptr + out, dx.to(dtype), mask=(t < length)[:, None] & (p < channels)[None, :])
+
+
+@triton.jit
+def _shared_gradients(
+    x_ptr, log_decay_ptr, b_ptr, c_ptr, dy_ptr, starts_ptr, dends_ptr, dlog_decay_ptr, db_ptr, dc_ptr,
     length, heads, channels, states, chunks,
     x_batch, x_step, b_batch, b_step, c_batch, c_step, dy_batch, dy_step,
     CHUNK: tl.constexpr, STATES: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Write all gradients of one chunk. b and c are shared by the heads, so one program sums over them."""
+    """Write the gradients of b, c and the log-decays of one chunk. The heads share b and c: one program sums them."""
     chunk, batch = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    step, n = tl.arange(0, CHUNK), tl.arange(0, STATES)
-    t = chunk * CHUNK + step
+    t, n = chunk * CHUNK + tl.arange(0, CHUNK), tl.arange(0, STATES)
     dtype = x_ptr.dtype.element_ty
     b = _load(b_ptr + batch * b_batch, t, n, b_step, length, states)
     c = _load(c_ptr + batch * c_batch, t, n, c_step, length, states)
-    scores = product(c, tl.trans(b), dtype)
     dscores = tl.zeros((CHUNK, CHUNK), tl.float32)
     db = tl.zeros((CHUNK, STATES), tl.float32)
     dc = tl.zeros((CHUNK, STATES), tl.float32)
     for head in range(heads):
-        log_decays = (batch * length + t) * heads + head
         cumulative, total = _cumulative_decay(log_decay_ptr + batch * length * heads + head, t, length, heads, CHUNK)
-        decay = _decay_between(cumulative, CHUNK)
-        weights = scores * decay
         from_start, to_end = tl.exp(cumulative)[:, None], tl.exp(total - cumulative)[:, None]
         dcumulative = tl.zeros((CHUNK,), tl.float32)
-        through_state = 0.0  # the gradient of the chunk's total decay
+        through_state = tl.zeros((STATES,), tl.float32)  # summed, the gradient of the total decay
         for block in range(0, channels, CHANNELS):
             p = block + tl.arange(0, CHANNELS)
             x = _load(x_ptr + batch * x_batch + head * channels, t, p, x_step, length, channels)
@@ -399,28 +443,23 @@ def _gradients(
             dend = _load(dends_ptr + state, n, p, channels, states, channels)
 
             # Inside the chunk.
-            dweights = product(dy, tl.trans(x), dtype)
-            dscores += dweights * decay
-            through_weights = dweights * weights
-            dx = product(tl.trans(weights), dy, dtype)
-            # Through the states before and after it.
+            dweights = product(dy, tl.trans(x), dtype) * _decay_between(cumulative, CHUNK)
+            dscores += dweights
+            through_weights = dweights * product(c, tl.trans(b), dtype)
+            dcumulative += tl.sum(through_weights, 1) - tl.sum(through_weights, 0)
+            # Through the state before the chunk, and through that at its end.
             dc_part = product(dy.to(tl.float32) * from_start, tl.trans(start), dtype)
-            db_part = product(x.to(tl.float32) * to_end, tl.trans(dend), dtype)
-            dx += product(b, dend, dtype) * to_end
+            dcumulative += tl.sum(dc_part * c.to(tl.float32), 1)
             dc += dc_part
+            db_part = product(x.to(tl.float32) * to_end, tl.trans(dend), dtype)
+            given = db_part * b.to(tl.float32)
+            dcumulative -= tl.sum(given, 1)
             db += db_part
-
-            out = ((batch * length + t)[:, None] * heads + head) * channels + p[None, :]
-            tl.store(dx_ptr + out, dx.to(dtype), mask=(t < length)[:, None] & (p < channels)[None, :])
-            # What each position's own decay does to what it reads, less what the others read of it.
-            own = tl.sum(dc_part * c.to(tl.float32), 1)
-            given = tl.sum(db_part * b.to(tl.float32), 1)
-            dcumulative += tl.sum(through_weights, 1) - tl.sum(through_weights, 0) + own - given
             through_state += tl.sum(given, 0)
-            through_state += tl.exp(total) * tl.sum(start.to(tl.float32) * dend.to(tl.float32))
+            through_state += tl.exp(total) * tl.sum(start.to(tl.float32) * dend.to(tl.float32), 1)
         # A decay acts on all later positions of its chunk, and on the state at its end.
-        dlog_decay = tl.cumsum(dcumulative, 0, reverse=True) + through_state
-        tl.store(dlog_decay_ptr + log_decays, dlog_decay, mask=t < length)
+        dlog_decay = tl.cumsum(dcumulative, 0, reverse=True) + tl.sum(through_state, 0)
+        tl.store(dlog_decay_ptr + (batch * length + t) * heads + head, dlog_decay, mask=t < length)
     db += product(tl.trans(dscores), c, dtype)
     dc += product(dscores, b, dtype)
     inside = (t < length)[:, None] & (n < states)[None, :]
