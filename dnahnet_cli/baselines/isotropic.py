@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from dnahnet_cli.errors import ModelError
-from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, Config, parse_layers
+from dnahnet_cli.model.config import NUM_BASES, Config, parse_layers
 from dnahnet_cli.model.flops import Flops, Work, attention_work, mamba_work, swiglu_work
 from dnahnet_cli.model.hnet import Stack
 from dnahnet_cli.model.layers import Linear
 from dnahnet_cli.model.network import Network, Output
-from dnahnet_cli.model.state import LayerState, State
+from dnahnet_cli.model.state import LayerStates
 from dnahnet_cli.ops.capture import Capture
 
 
@@ -86,31 +85,23 @@ class Isotropic(Network):
     config: IsotropicConfig
 
     def __init__(self, config: IsotropicConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = nn.Embedding(len(VOCABULARY), config.width)
+        super().__init__(config, config.width)
         self.stack = Stack(config, config.layers, config.width, None)
         self.head = Linear(config.width, NUM_BASES)
         self.reset()
 
     def reset(self) -> None:
         """Initialise all parameters from torch's global random state, as dnaHNet's."""
-        nn.init.normal_(self.embedding.weight)
+        self.reset_embedding(1.0)
         nn.init.normal_(self.head.weight, std=0.02)
         self.stack.reset(self.stack.num_residuals)
 
-    def forward(
-        self,
-        token_BL: Tensor,
-        state: State | None = None,
-        *,
-        length_B: Tensor | None = None,
-        capture: Capture | None = None,
-    ) -> tuple[Output, tuple[LayerState, ...]]:
-        """Predict the base after each token, as `Network.forward` specifies."""
+    def read(
+        self, x_BLD: Tensor, length_B: Tensor, state: LayerStates | None, capture: Capture
+    ) -> tuple[Output, LayerStates]:
+        """Run the layers, as `Network.read` specifies."""
         assert state is None or isinstance(state, tuple)
-        x_BLD = self.embedding(token_BL).float()
-        x_BLD, new_state = self.stack(x_BLD, state, capture or capture_ends(token_BL, length_B))
+        x_BLD, new_state = self.stack(x_BLD, state, capture)
         return Output(self.head(x_BLD).float(), ()), new_state
 
     def flops(self, length: int, chunk_rates: Sequence[float] = ()) -> Flops:
@@ -126,13 +117,6 @@ class Isotropic(Network):
                 mlps += swiglu_work(config, config.width, length)
         head = Work(linear=2 * config.width * NUM_BASES * length)
         return Flops(length, {"mixers": mixers, "mlps": mlps, "head": head})
-
-
-def capture_ends(token_BL: Tensor, length_B: Tensor | None) -> Capture:
-    """Return one capture per row, after its last token."""
-    if length_B is None:
-        length_B = torch.full((len(token_BL),), token_BL.shape[1], device=token_BL.device)
-    return Capture.at_ends(length_B)
 
 
 def no_rates(chunk_rates: Sequence[float]) -> None:

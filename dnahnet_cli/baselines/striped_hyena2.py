@@ -25,14 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnahnet_cli.baselines.isotropic import capture_ends, check_size, no_rates
+from dnahnet_cli.baselines.isotropic import check_size, no_rates
 from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.attention import Attention
-from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, Config
+from dnahnet_cli.model.config import NUM_BASES, Config
 from dnahnet_cli.model.flops import Flops, Work, attention_work
 from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.network import Network, Output
-from dnahnet_cli.model.state import AttentionState, HyenaState, LayerState, State
+from dnahnet_cli.model.state import AttentionState, HyenaState, LayerState, LayerStates
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.hyena import explicit_conv, long_conv
 
@@ -188,9 +188,7 @@ class StripedHyena2(Network):
     config: StripedHyena2Config
 
     def __init__(self, config: StripedHyena2Config) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = nn.Embedding(len(VOCABULARY), config.width)
+        super().__init__(config, config.width)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.norm = RMSNorm(config.width, EPS)
         self.reset()
@@ -198,7 +196,7 @@ class StripedHyena2(Network):
     def reset(self) -> None:
         """Initialise all parameters from torch's global random state."""
         width, layers = self.config.width, self.config.num_layers
-        nn.init.normal_(self.embedding.weight, std=math.sqrt(2 / (5 * width)))
+        self.reset_embedding(math.sqrt(2 / (5 * width)))
         for name, module in self.blocks.named_modules():
             if isinstance(module, Linear):
                 std = 2 / (layers * math.sqrt(width)) if name.endswith("out_proj") else math.sqrt(2 / (5 * width))
@@ -206,18 +204,11 @@ class StripedHyena2(Network):
             elif isinstance(module, Hyena):
                 module.reset()
 
-    def forward(
-        self,
-        token_BL: Tensor,
-        state: State | None = None,
-        *,
-        length_B: Tensor | None = None,
-        capture: Capture | None = None,
-    ) -> tuple[Output, tuple[LayerState, ...]]:
-        """Predict the base after each token, as `Network.forward` specifies."""
+    def read(
+        self, x_BLD: Tensor, length_B: Tensor, state: LayerStates | None, capture: Capture
+    ) -> tuple[Output, LayerStates]:
+        """Run the blocks, as `Network.read` specifies."""
         assert state is None or isinstance(state, tuple)
-        capture = capture or capture_ends(token_BL, length_B)
-        x_BLD = self.embedding(token_BL).float()
         states: list[LayerState] = []
         for index, block in enumerate(self.blocks):
             x_BLD, new_state = block(x_BLD, None if state is None else state[index], capture)

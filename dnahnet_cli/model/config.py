@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 from dnahnet_cli.errors import ModelError
@@ -18,7 +18,12 @@ Layout: TypeAlias = "list[str | Layout]"
 
 @dataclass(frozen=True)
 class Config:
-    """What the configurations of all architectures share: a name, and a line of JSON that carries it."""
+    """What the configurations of all architectures share: a name, a clock, and a line of JSON that carries it all.
+
+    `period` is that of the clock that is added to the tokens, in bases; 1 is none.
+    """
+
+    period: int = field(default=1, kw_only=True)
 
     arch: ClassVar[str]
     description: ClassVar[str]
@@ -48,9 +53,9 @@ class Config:
             arch = values.pop("arch", ModelConfig.arch)
             if arch != cls.arch:
                 raise ModelError(f"a network of architecture {arch!r}, where {cls.arch!r} is expected")
-            for field in fields(cls):
-                if str(field.type).startswith("tuple"):
-                    values[field.name] = _tuples(values[field.name])
+            for each in fields(cls):
+                if str(each.type).startswith("tuple"):
+                    values[each.name] = _tuples(values[each.name])
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"unreadable model configuration: {error}") from error
@@ -119,7 +124,7 @@ class ModelConfig(Config):
         ):
             if len(found) != wanted:
                 raise ModelError(f"{name} has {len(found)} entries, a layout of {stages} stages needs {wanted}")
-        for name in (field.name for field in fields(ModelConfig)):
+        for name in (each.name for each in fields(ModelConfig)):
             value = getattr(self, name)
             sizes = value if isinstance(value, tuple) else (value,)
             if name == "windows":
@@ -172,6 +177,7 @@ PRESETS: Final[dict[str, ModelConfig]] = {
         widths=(32, 48, 64),
         ratios=(3.0, 2.0),
         windows=(None, 64, None),
+        period=3,
         state_size=16,
         mamba_head_size=16,
         ssd_chunk=16,
@@ -183,6 +189,7 @@ PRESETS: Final[dict[str, ModelConfig]] = {
         widths=(64, 128, 192),
         ratios=(3.0, 2.0),
         windows=(None, 128, None),
+        period=3,
         state_size=32,
         mamba_head_size=128,
     ),
@@ -192,6 +199,7 @@ PRESETS: Final[dict[str, ModelConfig]] = {
         widths=(192, 256, 384),
         ratios=(3.0, 2.0),
         windows=(None, 128, None),
+        period=3,
         mamba_head_size=128,
     ),
 }

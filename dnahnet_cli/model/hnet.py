@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from dnahnet_cli.model.attention import Attention, SwiGLU
-from dnahnet_cli.model.chunking import Chunker, Router, StageTrace
-from dnahnet_cli.model.config import NUM_BASES, VOCABULARY, LayerSizes, Layout, ModelConfig, parse_layers
+from dnahnet_cli.model.chunking import Chunker, Router, StageTrace, rooms
+from dnahnet_cli.model.config import NUM_BASES, LayerSizes, Layout, ModelConfig, parse_layers
 from dnahnet_cli.model.flops import Flops, flops
 from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.mamba import Mamba2
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.network import Output as Output
-from dnahnet_cli.model.state import LayerState, StageState, State
+from dnahnet_cli.model.state import LayerState, LayerStates, StageState
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.ema import smooth_and_spread
 from dnahnet_cli.ops.routing import cut, select_rows
@@ -62,10 +62,13 @@ class Stack(nn.Module):
         self.num_residuals = sum(2 if letter.isupper() else 1 for letter in letters)
 
     def reset(self, num_residuals: int) -> None:
-        """Initialise as H-Net: normal(0, 0.02), output projections over the root of `num_residuals`."""
+        """Initialise: normal(0, sqrt(2 / 5 fan-in)), output projections over the root of `num_residuals`.
+
+        H-Net's 0.02 is this at a width of 1,000. In narrow layers it is too small to begin with (docs/log.md).
+        """
         for name, module in self.named_modules():
             if isinstance(module, Linear):
-                std = 0.02 * (num_residuals**-0.5 if name.endswith("out_proj") else 1.0)
+                std = (0.4 / module.in_features) ** 0.5 * (num_residuals**-0.5 if name.endswith("out_proj") else 1.0)
                 nn.init.normal_(module.weight, std=std)
             elif isinstance(module, Mamba2 | Attention):
                 module.reset()
@@ -112,18 +115,23 @@ class Stage(nn.Module):
         self.inner.reset(num_residuals + inner_residuals)
 
     def forward(
-        self, x_BLD: Tensor, length_B: Tensor, state: StageState | None, capture: Capture
+        self, x_BLD: Tensor, length_B: Tensor, state: StageState | None, capture: Capture, room: Sequence[int] = ()
     ) -> tuple[Tensor, StageState, tuple[StageTrace, ...]]:
+        """Run the stage. `room` is how many chunks this stage and those within have room for; without it, all."""
         x_BLD, encoder_state = self.encoder(x_BLD, state and state.encoder, capture)
         last = None if state is None else state.last_BD
         p_BL = self.router(x_BLD, last)
-        cuts = cut(p_BL, length_B)
+        cuts = cut(p_BL, length_B, room[0] if room else None)
         count_before = torch.cat([torch.zeros_like(cuts.count_BL[:, :1]), cuts.count_BL], dim=1)
         inner_capture = capture.moved(count_before[capture.rows, capture.positions])
         chunks_BMD = select_rows(x_BLD, cuts.position_BM)
         widening = self.widening.expand(*chunks_BMD.shape[:2], -1)
         chunks_BMD, inner_state, traces = self._run_inner(
-            torch.cat([chunks_BMD, widening], dim=-1), cuts.count_BL[:, -1], state and state.inner, inner_capture
+            torch.cat([chunks_BMD, widening], dim=-1),
+            cuts.count_BL[:, -1],
+            state and state.inner,
+            inner_capture,
+            room[1:],
         )
 
         smooth_BD = None if state is None else state.smooth_BD
@@ -134,14 +142,19 @@ class Stage(nn.Module):
         new_state = StageState(
             encoder_state, self.router.remember(x_BLD, last, capture), smooth_KD, inner_state, decoder_state
         )
-        return y_BLD, new_state, (StageTrace(p_BL, cuts.mask_BL, length_B), *traces)
+        return y_BLD, new_state, (StageTrace(p_BL, cuts.mask_BL, length_B, cuts.overflow), *traces)
 
     def _run_inner(
-        self, x_BMD: Tensor, length_B: Tensor, state: StageState | tuple[LayerState, ...] | None, capture: Capture
+        self,
+        x_BMD: Tensor,
+        length_B: Tensor,
+        state: StageState | tuple[LayerState, ...] | None,
+        capture: Capture,
+        room: Sequence[int],
     ) -> tuple[Tensor, StageState | tuple[LayerState, ...], tuple[StageTrace, ...]]:
         if isinstance(self.inner, Stage):
             assert state is None or isinstance(state, StageState)
-            return self.inner(x_BMD, length_B, state, capture)  # type: ignore[no-any-return]
+            return self.inner(x_BMD, length_B, state, capture, room)  # type: ignore[no-any-return]
         y_BMD, new_state = self.inner(x_BMD, state, capture)
         return y_BMD, new_state, ()
 
@@ -150,11 +163,10 @@ class HNet(Network):
     """The whole network: embedding, nested stages, next-base logits."""
 
     config: ModelConfig
+    reserves: bool | None = None  # room for chunks before they are counted; None: on a GPU, for inference
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = nn.Embedding(len(VOCABULARY), config.widths[0])
+        super().__init__(config, config.widths[0])
         self.stage = Stage(config, config.layout, 0, self.chunker)
         self.head = Linear(config.widths[0], NUM_BASES)
         self.reset()
@@ -165,27 +177,22 @@ class HNet(Network):
 
     def reset(self) -> None:
         """Initialise all parameters from torch's global random state."""
-        nn.init.normal_(self.embedding.weight)
+        self.reset_embedding(1.0)
         nn.init.normal_(self.head.weight, std=0.02)
         self.stage.reset()
 
-    def forward(
-        self,
-        token_BL: Tensor,
-        state: State | None = None,
-        *,
-        length_B: Tensor | None = None,
-        capture: Capture | None = None,
-    ) -> tuple[Output, StageState]:
-        """Predict the base after each token, as `Network.forward` specifies."""
+    def read(
+        self, x_BLD: Tensor, length_B: Tensor, state: LayerStates | None, capture: Capture
+    ) -> tuple[Output, LayerStates]:
+        """Run the stages, as `Network.read` specifies."""
         assert state is None or isinstance(state, StageState)
-        if length_B is None:
-            length_B = torch.full((len(token_BL),), token_BL.shape[1], device=token_BL.device)
-        if capture is None:
-            capture = Capture.at_ends(length_B)
-        x_BLD = self.embedding(token_BL).float()
-        x_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture)
-        return Output(self.head(x_BLD).float(), traces), new_state
+        reserves = x_BLD.is_cuda and not torch.is_grad_enabled() if self.reserves is None else self.reserves
+        room = rooms(self.config.ratios, x_BLD.shape[1]) if reserves else ()
+        y_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture, room)
+        # The only time that the host waits, when all work is queued: rarely, there are more chunks than room for them.
+        if room and any(bool(trace.overflow) for trace in traces):
+            y_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture)
+        return Output(self.head(y_BLD).float(), traces), new_state
 
     def flops(self, length: int, chunk_rates: Sequence[float] = ()) -> Flops:
         """Count the operations of one forward pass, as `Network.flops` specifies."""

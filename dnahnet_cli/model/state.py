@@ -90,8 +90,18 @@ class StageState:
     decoder: tuple[LayerState, ...]
 
 
-State: TypeAlias = StageState | tuple[LayerState, ...]  # of a network of stages, or of layers in a row
-AnyState = TypeVar("AnyState", StageState, tuple[LayerState, ...], State)
+LayerStates: TypeAlias = StageState | tuple[LayerState, ...]  # of a network of stages, or of layers in a row
+
+
+@dataclass(frozen=True)
+class State:
+    """A whole network's state. `num_read_B` tokens were read since the sequences began, int64."""
+
+    num_read_B: Tensor
+    layers: LayerStates
+
+
+AnyState = TypeVar("AnyState", State, StageState, tuple[LayerState, ...])
 
 
 def stack(states: Sequence[AnyState]) -> AnyState:

@@ -18,6 +18,7 @@ from dnahnet_cli.model import config as model
 from dnahnet_cli.model.config import Config, ModelConfig
 
 MATCHED_LENGTH: Final = 2048
+PERIOD: Final = 3  # the clock of all of them: that of the codons
 
 # Shares of chunks of 1, 2, 3 .. positions, counted with `length_distributions` in a trained `small` dnaHNet on genomes
 # that were held out: means of 3 bases and of 2 chunks.
@@ -38,16 +39,18 @@ def random_chunks(config: ModelConfig, lengths: tuple[tuple[float, ...], ...] = 
 
 
 def _transformer(layers: str, width: int, head: int, multiple: int = 32) -> TransformerConfig:
-    return TransformerConfig(layers, width, attention_head_size=head, mlp_multiple=multiple)
+    return TransformerConfig(layers, width, attention_head_size=head, mlp_multiple=multiple, period=PERIOD)
 
 
 def _mamba2(layers: str, width: int, head: int, states: int, chunk: int = 64) -> Mamba2Config:
-    return Mamba2Config(layers, width, state_size=states, mamba_head_size=head, ssd_chunk=chunk)
+    return Mamba2Config(layers, width, state_size=states, mamba_head_size=head, ssd_chunk=chunk, period=PERIOD)
 
 
 def _striped(layers: int, width: int, head: int, multiple: int = 32) -> StripedHyena2Config:
     # As in the published 50 M model, about ten channels share a filter.
-    return StripedHyena2Config(width, layers, attention_head_size=head, mlp_multiple=multiple, filter_groups=width // 8)
+    return StripedHyena2Config(
+        width, layers, attention_head_size=head, mlp_multiple=multiple, filter_groups=width // 8, period=PERIOD
+    )
 
 
 PRESETS: Final[Mapping[str, Mapping[str, Config]]] = {

@@ -22,8 +22,8 @@ LENGTHS = ((0.2, 0.3, 0.3, 0.0, 0.2), (0.5, 0.3, 0.2))
 
 CONFIGS: dict[str, Config] = {
     "transformer": TransformerConfig("T3", 24, **SIZES),
-    "mamba2": Mamba2Config("m3M1", 24, **SIZES),
-    "striped-hyena2": StripedHyena2Config(24, 8, 8, 16, filter_groups=6, se_taps=5, mr_taps=20, num_poles=4),
+    "mamba2": Mamba2Config("m3M1", 24, **SIZES, period=3),
+    "striped-hyena2": StripedHyena2Config(24, 8, 8, 16, filter_groups=6, se_taps=5, mr_taps=20, num_poles=4, period=3),
     "fixed-stride": FixedStrideConfig(**asdict(MODELS["2-mixed"])),
     "random-chunks": RandomChunksConfig(**asdict(MODELS["2-mixed"]), lengths=LENGTHS),
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dnahnet_cli.model.config import BOS, Layout, ModelConfig
 from dnahnet_cli.model.hnet import HNet, Output
 from dnahnet_cli.model.layers import Linear
-from dnahnet_cli.model.state import StageState
+from dnahnet_cli.model.state import State
 from dnahnet_cli.ops.capture import Capture
 
 WIDTHS = (16, 24, 32, 40)
@@ -31,6 +31,7 @@ CONFIGS = {
     "1-windowed": small_config(["t1", ["t1"], "T2"], (5, 3)),
     "1-equal-widths": ModelConfig(["M1", ["m1"], "T1"], (16, 16), (3.0,), (1, None), 8, 8, 8, 2, 2, 8, 16),
     "2-mixed": small_config(["m1t1", ["T1m1", ["T1M1"], "M1t1"], "M1T1"], (7, 4, None)),
+    "2-clock": small_config(["m1", ["T1m1", ["T1"], "m1T1"], "m1"], (None, 4, None), period=3),
     "2-no-window": small_config(["M1t1", ["t1M1", ["m1t1"], "m1T1"], "T1m1"], (None, None, None)),
     "3-mamba": small_config(["m1", ["M1", ["m1", ["M1"], "m1"], "m1"], "m1"], (None, None, None, None)),
     "3-mixed": small_config(["m1", ["t1", ["M1", ["T1"], "T1"], "m1"], "t1"], (6, None, 2, None)),
@@ -82,10 +83,10 @@ def tokens_for(name: str, batch: int = 1, length: int = 61, seed: int = 0) -> Te
 def run(
     name: str,
     token_BL: Tensor,
-    state: StageState | None = None,
+    state: State | None = None,
     lengths: list[int] | None = None,
     capture: Capture | None = None,
-) -> tuple[Output, StageState]:
+) -> tuple[Output, State]:
     """Run a network of `CONFIGS`."""
     length_B = None if lengths is None else torch.tensor(lengths)
     return network(name)(token_BL, state, length_B=length_B, capture=capture)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.hnet import HNet, Output
 from dnahnet_cli.model.layers import set_compute_dtype
-from dnahnet_cli.model.state import AttentionState, StageState, stack, take
+from dnahnet_cli.model.state import AttentionState, StageState, State, stack, take
 from dnahnet_cli.ops.capture import Capture
 from tests.model.networks import CONFIGS, MARGIN, margin, network, run, tokens_for
 
@@ -39,11 +39,11 @@ def tensors_of(tree: Any, *, with_keys: bool = True) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors_of(part, with_keys=with_keys)]
 
 
-def size_of(state: StageState) -> int:
+def size_of(state: State) -> int:
     return sum(tensor.numel() for tensor in tensors_of(state))
 
 
-def assert_same_state(actual: StageState, expected: StageState) -> None:
+def assert_same_state(actual: State, expected: State) -> None:
     """Compare all but keys and values, whose layout is free: what follows from them is compared by continuing."""
     pairs = zip(tensors_of(actual, with_keys=False), tensors_of(expected, with_keys=False), strict=True)
     for one, other in pairs:
@@ -73,7 +73,7 @@ def test_one_call_equals_any_split(name: str, cuts: set[int]) -> None:
     token_BL = tokens_for(name, BATCH, LENGTH)
     whole, end = run(name, token_BL)
     places = [0, *sorted(cuts), LENGTH]
-    state: StageState | None = None
+    state: State | None = None
     parts = []
     for start, stop in pairwise(places):
         output, state = run(name, token_BL[:, start:stop], state)
@@ -88,7 +88,7 @@ def test_one_call_equals_any_split(name: str, cuts: set[int]) -> None:
 def test_one_call_equals_one_token_at_a_time(name: str) -> None:
     token_BL = tokens_for(name, BATCH, LENGTH)
     whole, end = run(name, token_BL)
-    state: StageState | None = None
+    state: State | None = None
     parts = []
     for t in range(LENGTH):
         output, state = run(name, token_BL[:, t : t + 1], state)
@@ -166,7 +166,7 @@ def test_nothing_comes_from_the_future(name: str, at: int) -> None:
 # --- states ---
 
 
-def continue_at(name: str, token_BL: Tensor, whole: Output, places: list[tuple[int, int]], state: StageState) -> None:
+def continue_at(name: str, token_BL: Tensor, whole: Output, places: list[tuple[int, int]], state: State) -> None:
     """Feed each (row, position) of `places` the rest of its row, all in one batch, and compare with the whole run."""
     rest = [token_BL[row, position:] for row, position in places]
     lengths = [len(tokens) for tokens in rest]
@@ -265,7 +265,7 @@ def test_windows_bound_the_memory_of_a_state() -> None:
     """With windows of 9, 5, 3 and 2 positions, a state after 120 tokens is as small as one after 60."""
     token_BL = tokens_for("3-windowed", BATCH, LENGTH).repeat(1, 2)
     sizes = []
-    state: StageState | None = None
+    state: State | None = None
     for t in range(2 * LENGTH - 1):
         _, state = run("3-windowed", token_BL[:, t : t + 1], state)
         sizes.append(size_of(state))
@@ -304,7 +304,8 @@ def test_logits_are_float32_and_four(name: str) -> None:
         assert output.logits_BL4.dtype == torch.float32
         assert output.logits_BL4.shape == (BATCH, LENGTH, 4)
         assert output.traces[0].probability_BL.dtype == torch.float32
-        assert state.last_BD.dtype == state.smooth_BD.dtype == torch.float32
+        assert isinstance(state.layers, StageState)
+        assert state.layers.last_BD.dtype == state.layers.smooth_BD.dtype == torch.float32
 
 
 @every_network
@@ -352,6 +353,16 @@ def test_every_boundary_probability_learns(name: str) -> None:
 def test_number_of_parameters_is_counted() -> None:
     model: HNet = network("1-mamba")
     assert model.num_parameters() == sum(len(p.flatten()) for p in model.parameters()) > 1000
+
+
+def test_the_clock_counts_from_where_the_sequence_begins() -> None:
+    """Three letters further, a sequence without a beginning looks the same; one letter further it does not."""
+    model = network("2-clock")
+    _, state = model(torch.tensor([[BOS]]))
+    later = [replace(state, num_read_B=state.num_read_B + passed) for passed in (0, 1, 3)]
+    outputs = [model(tokens_for("2-clock"), each)[0].logits_BL4 for each in later]
+    assert torch.equal(outputs[0], outputs[2])
+    assert not torch.allclose(outputs[0], outputs[1], atol=0.01)
 
 
 def test_bos_differs_from_bases_and_n() -> None:

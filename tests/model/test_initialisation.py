@@ -1,4 +1,4 @@
-"""How a network begins: the scales, zeros and identities of H-Net."""
+"""How a network begins: scales by width and depth, and the zeros and identities of H-Net."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ def test_linear_maps_are_normal_and_outputs_shrink_with_depth() -> None:
             for name, module in model.named_modules()
             if isinstance(module, Linear) and name != "head" and prefix_of(name) == prefix
         }
-        outputs = [weight for name, weight in linear.items() if name.endswith("out_proj")]
-        others = [weight for name, weight in linear.items() if not name.endswith("out_proj")]
+        unit = {name: weight / math.sqrt(0.4 / weight.shape[1]) for name, weight in linear.items()}
+        outputs = [weight for name, weight in unit.items() if name.endswith("out_proj")]
+        others = [weight for name, weight in unit.items() if not name.endswith("out_proj")]
         assert outputs and others
-        assert deviation(outputs) == pytest.approx(0.02 / math.sqrt(additions), rel=0.05), prefix
-        assert deviation(others) == pytest.approx(0.02, rel=0.05), prefix
+        assert deviation(outputs) == pytest.approx(1 / math.sqrt(additions), rel=0.05), prefix
+        assert deviation(others) == pytest.approx(1, rel=0.05), prefix
     assert deviation([model.head.weight]) == pytest.approx(0.02, rel=0.25)
 
 
