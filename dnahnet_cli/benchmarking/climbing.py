@@ -42,7 +42,7 @@ def climb(
     while True:
         missing, _ = _missing(plan, folder)
         spent = (clock() - began) / 60
-        late |= {spec for spec in missing if spent + _minutes(spec, plan, folder) > minutes}
+        late |= {spec for spec in missing if spent + _minutes(spec, plan, folder) >= minutes}
         todo = [spec for spec in missing if spec not in late]
         if not todo:
             return look(plan, folder, late)

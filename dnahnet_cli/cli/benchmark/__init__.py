@@ -9,6 +9,7 @@ import typer
 
 from dnahnet_cli.cli.benchmark.forward import forward
 from dnahnet_cli.cli.benchmark.scaling import scaling
+from dnahnet_cli.cli.benchmark.tool import tool
 
 app = typer.Typer(
     help="Measure what dnaHNet and its rivals cost and reach, side by side, and how fast this program is.",
@@ -20,4 +21,5 @@ app = typer.Typer(
 MEMBERS: Final[dict[str, Callable[..., None]]] = {
     "forward": forward,
     "scaling": scaling,
+    "tool": tool,
 }
