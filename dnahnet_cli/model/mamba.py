@@ -51,7 +51,7 @@ class Mamba2(nn.Module):
     def forward(self, x_BLD: Tensor, state: MambaState | None, capture: Capture) -> tuple[Tensor, MambaState]:
         """Mix along the sequence; return the output and the states at `capture`."""
         conv_channels = self.inner + 2 * self.state_size
-        gate_BLE, xbc_BLC, step_BLH = self.in_proj(x_BLD).split([self.inner, conv_channels, self.num_heads], dim=-1)
+        gate_BLE, xbc_BLC, step_BLH = self.in_proj.parts(x_BLD, (self.inner, conv_channels, self.num_heads))
         xbc_BLC, conv = causal_conv_silu(
             xbc_BLC, self.conv_weight, self.conv_bias, None if state is None else state.conv_BWC, capture
         )
@@ -67,6 +67,6 @@ class Mamba2(nn.Module):
             capture,
             self.chunk,
         )
-        y_BLHP = y_BLHP + x_BLHP * self.skip.to(x_BLHP.dtype).unsqueeze(-1)
+        y_BLHP = torch.addcmul(y_BLHP, x_BLHP, self.skip.to(x_BLHP.dtype).unsqueeze(-1))
         y_BLE = gated_rms_norm(y_BLHP.flatten(2), gate_BLE, self.norm.weight, self.norm.eps)
         return self.out_proj(y_BLE), MambaState(conv, ssm)
