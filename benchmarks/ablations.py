@@ -71,6 +71,9 @@ CHANGES: dict[str, Change] = {
     "Transformer++, same operations": Change(arch="transformer", matched="-flops"),
     "StripedHyena 2, same operations": Change(arch="striped-hyena2", matched="-flops"),
     "Mamba-2, same operations": Change(arch="mamba2", matched="-flops"),
+    "no clock": Change({"period": 1}),
+    "no clock, fixed lengths": Change({"period": 1}, arch="fixed-stride"),
+    "a clock of six": Change({"period": 6}),
     "outer stage m2": Change({"layout": ["m2", _inner("T1m1"), "m2"]}),
     "outer stage m4": Change({"layout": ["m4", _inner("T1m1"), "m4"]}),
     "inner stage m3 (equal size)": Change({"layout": ["m1", _inner("m3"), "m1"]}),
@@ -96,7 +99,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(CHANGES), metavar="NAME", help="repeatable")
     parser.add_argument("--preset", default="tiny", choices=["tiny", "small", "base"])
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--dtype", default="bfloat16", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

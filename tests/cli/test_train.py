@@ -84,7 +84,7 @@ def test_weights_are_trained_evaluated_and_used(genomes: Path, run: Run) -> None
     assert 1.9 < table["network"]["mean"] < 2.5 and 1.9 < table["markov3"]["mean"] < 2.1
     assert [row["target"] for row in summary["boundaries"]] == [1 / 3, 1 / 2]
     assert summary["promotion"]["done"] and "old" not in summary["promotion"]
-    for text in ("168,092 parameters, 2 genomes, 18,000 bases", "Vibrio_c", "weights written to mine.safetensors"):
+    for text in ("168,188 parameters, 2 genomes, 18,000 bases", "Vibrio_c", "weights written to mine.safetensors"):
         assert text in result.stderr
     assert "Warning" not in result.stderr
 
@@ -264,7 +264,7 @@ def test_parts_that_come_later_are_waited_for_and_trained_on(genomes: Path) -> N
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stdout) == (143, ""), stderr
-    assert "168,092 parameters, 1 genomes, 9,000 bases" in seen[0]
+    assert "168,188 parameters, 1 genomes, 9,000 bases" in seen[0]
     finished = train(*arguments, "--resume", "--steps", "1")
     assert finished.exit_code == 0, finished.stderr
     card = find_model("run/model.safetensors").card
