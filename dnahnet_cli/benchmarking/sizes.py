@@ -2,7 +2,8 @@
 
 The steps lie about a factor of three apart. A size is named after its floating-point operations per base in a forward
 pass over `MATCHED_LENGTH` bases, dnaHNet's at the compression it is trained for; the others are within 6 % of it. A
-rival is matched by operations, not by parameters: it has as many of those as the operations pay for.
+rival is matched by operations, not by parameters: it has as many of those as the operations pay for. All have the clock
+of the presets, so that no architecture is told more than another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from dnahnet_cli.baselines.isotropic import Mamba2Config, TransformerConfig
 from dnahnet_cli.baselines.striped_hyena2 import StripedHyena2Config
 from dnahnet_cli.model.config import Config, ModelConfig
-from dnahnet_cli.networks.presets import PRESETS, fixed_stride, random_chunks
+from dnahnet_cli.networks.presets import PERIOD, PRESETS, fixed_stride, random_chunks
 
 LEARNED: Final = ModelConfig.arch
 ARCHITECTURES: Final = tuple(PRESETS)
@@ -46,15 +47,18 @@ SIZES: Final[Mapping[str, Mapping[str, Config]]] = {
                 widths=(48, 64, 96),
                 ratios=(3.0, 2.0),
                 windows=(None, 128, None),
+                period=PERIOD,
                 state_size=32,
                 mamba_head_size=32,
                 ssd_chunk=32,
                 attention_head_size=16,
             )
         ),
-        "transformer": TransformerConfig("T3", 32, attention_head_size=16, mlp_multiple=16),
-        "striped-hyena2": StripedHyena2Config(36, 9, attention_head_size=12, mlp_multiple=32, filter_groups=4),
-        "mamba2": Mamba2Config("m5", 64, state_size=32, mamba_head_size=32, ssd_chunk=64),
+        "transformer": TransformerConfig("T3", 32, attention_head_size=16, mlp_multiple=16, period=PERIOD),
+        "striped-hyena2": StripedHyena2Config(
+            36, 9, attention_head_size=12, mlp_multiple=32, filter_groups=4, period=PERIOD
+        ),
+        "mamba2": Mamba2Config("m5", 64, state_size=32, mamba_head_size=32, ssd_chunk=64, period=PERIOD),
     },
     "1.5M": _presets("small"),
     "3.9M": {
@@ -64,13 +68,16 @@ SIZES: Final[Mapping[str, Mapping[str, Config]]] = {
                 widths=(128, 192, 256),
                 ratios=(3.0, 2.0),
                 windows=(None, 128, None),
+                period=PERIOD,
                 state_size=32,
                 mamba_head_size=128,
             )
         ),
-        "transformer": TransformerConfig("T4", 128, attention_head_size=32),
-        "striped-hyena2": StripedHyena2Config(128, 8, attention_head_size=16, mlp_multiple=32, filter_groups=16),
-        "mamba2": Mamba2Config("m6", 192, state_size=64, mamba_head_size=128),
+        "transformer": TransformerConfig("T4", 128, attention_head_size=32, period=PERIOD),
+        "striped-hyena2": StripedHyena2Config(
+            128, 8, attention_head_size=16, mlp_multiple=32, filter_groups=16, period=PERIOD
+        ),
+        "mamba2": Mamba2Config("m6", 192, state_size=64, mamba_head_size=128, period=PERIOD),
     },
     "11M": _presets("base"),
 }

@@ -16,6 +16,7 @@ from dnahnet_cli.benchmarking.ladder import (
 )
 from dnahnet_cli.benchmarking.sizes import ARCHITECTURES, LABELS, SIZES
 from dnahnet_cli.errors import UsageError
+from dnahnet_cli.networks.presets import PERIOD
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -25,6 +26,7 @@ def test_a_size_costs_the_same_in_every_architecture(size: str) -> None:
     for arch, value in cost.items():
         assert value == pytest.approx(cost["dnahnet"], rel=0.06), arch
         assert SIZES[size][arch].arch == arch
+        assert SIZES[size][arch].period == PERIOD  # none is told more than another
 
 
 def test_sizes_are_named_after_what_they_cost_and_grow() -> None:
