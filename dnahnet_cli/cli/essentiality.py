@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,7 +14,12 @@ from dnahnet_cli.cli.session import Request, Session
 from dnahnet_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dnahnet_cli.pictures import RankedGene
+    from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.scoring.essentiality import GeneScore
+    from dnahnet_cli.scoring.inserts import InsertScore
 
 
 def essentiality(
@@ -22,7 +28,8 @@ def essentiality(
         str | None,
         typer.Argument(
             metavar="GENES",
-            help="GFF3, GTF or BED; - is standard input. Without it, genes are called with pyrodigal.",
+            help="GFF3, GTF, BED or GenBank; - is standard input. Without it, those of a genome in GenBank format, "
+            "or called with pyrodigal.",
             show_default=False,
         ),
     ] = None,
@@ -52,6 +59,36 @@ def essentiality(
     strand: o.Strand = "both",
     output: o.Output = "-",
     output_format: o.OutputFormat = None,
+    detail: Annotated[
+        str | None,
+        typer.Option(
+            "--detail",
+            metavar="FILE",
+            help="A table of stop codons at places all along the top genes, each scored alone: .tsv, .parquet.",
+            rich_help_panel=o.OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[
+        int,
+        typer.Option("--every", metavar="CODONS", min=1, help="How far apart these are.", rich_help_panel=o.OUTPUT),
+    ] = 20,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="A picture of the ranking, with the top genes by name: .png, .svg or .pdf.",
+            rich_help_panel=o.OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int,
+        typer.Option(
+            "--top", metavar="N", min=1, help="How many genes --detail and --plot show.", rich_help_panel=o.OUTPUT
+        ),
+    ] = 20,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
@@ -77,21 +114,25 @@ def essentiality(
       dnahnet essentiality assembly.fa | awk -F'\\t' '$11 <= 10'
 
       dnahnet essentiality genome.fa annotation.gff.gz --protocol multi -o genes.parquet
+
+      dnahnet essentiality annotated.gbk --plot top.png --detail stops.tsv --top 10 > genes.tsv
     """
     from pathlib import Path
 
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.genes import call_genes, read_genes
     from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.pictures import PictureOutput, draw_ranking
     from dnahnet_cli.scoring.essentiality import EXPLANATION, GeneStatus, Protocol, score_genes
 
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir)
     inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
     with Session(request, reporter) as session:
-        annotation = call_genes(session.fasta) if genes is None else read_genes(genes, id_attr)
+        source = genome if genes is None and session.fasta.annotated else genes
+        annotation = call_genes(session.fasta) if source is None else read_genes(source, id_attr)
         chosen = annotation.genes
-        if genes is None:
+        if source is None:
             reporter.note(f"{len(chosen):,} genes called with pyrodigal")
         regions = session.regions(region, regions_file)
         if regions is not None:
@@ -99,6 +140,8 @@ def essentiality(
         engine = session.engine(annotation.circular)
         reporter.start("gene strands", len(chosen) * len(engine.strands))
         provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
+        picture = PictureOutput(plot, inputs) if plot is not None else None  # refused now, not at the end
+        details = _Details(detail, every, {**provenance, "every": str(every)}, inputs)
         with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
             rows = score_genes(engine, chosen, Protocol(protocol), reporter.advance)
             counts = Counter(row.status for row in rows)
@@ -109,6 +152,10 @@ def essentiality(
                     f"{first.gene.contig}. Do the annotation and the genome belong together?"
                 )
             table.write(_ranked(rows))
+        best = sorted((row for row in rows if row.score is not None), key=lambda row: -(row.score or 0.0))
+        details.write(engine, best[:top], reporter)
+        if picture is not None:
+            picture.save(draw_ranking([_named(row) for row in best], top))
     reasons = {}
     for status, _ in counts.most_common():
         if status is not GeneStatus.OK:
@@ -151,6 +198,58 @@ def _columns() -> list[Any]:
         Column("partial", "bool"),
         Column("pseudo", "bool"),
     ]
+
+
+class _Details:
+    """The table of --detail; nothing without a file."""
+
+    def __init__(self, path: str | None, every: int, provenance: Mapping[str, str], inputs: Sequence[Path]) -> None:
+        from dnahnet_cli.io.table import Column, open_table
+
+        self.every = every
+        text = ("chrom", "strand", "gene", "locus_tag", "status")
+        numbers = ("score", "score_sense", "score_antisense")
+        names = ("chrom", "strand", "gene", "locus_tag", "codon", "start", "end", "status", *numbers, "scored_bp")
+        columns = [Column(n, "str" if n in text else "float" if n in numbers else "int") for n in names]
+        self.table = None if path is None else open_table(path, columns, provenance=provenance, forbidden=inputs)
+
+    def write(self, engine: Engine, rows: Sequence[GeneScore], reporter: Reporter) -> None:
+        """Score stop codons all along some genes, and write a row for each."""
+        from dnahnet_cli.scoring.inserts import score_inserts, stop_places
+
+        if self.table is None:
+            return
+        genes = [row.gene for row in rows]
+        reporter.stop()
+        reporter.start("stops", sum(len(stop_places(gene, self.every)) for gene in genes) * len(engine.strands))
+        with self.table as table:
+            for insert in score_inserts(engine, genes, self.every, reporter.advance):
+                table.write([self._row(insert)])
+
+    def _row(self, insert: InsertScore) -> dict[str, Any]:
+        scored, gene = insert.scored, insert.scored.gene
+        lengths = [score.scored_bp for score in (scored.sense, scored.antisense) if score is not None]
+        return {
+            "chrom": gene.contig,
+            "strand": gene.strand.value,
+            "gene": gene.name,
+            "locus_tag": gene.locus_tag,
+            "codon": insert.codon,
+            "start": insert.start + 1,
+            "end": insert.end,
+            "status": scored.status.value,
+            "score": scored.score,
+            "score_sense": scored.score_sense,
+            "score_antisense": scored.score_antisense,
+            "scored_bp": min(lengths, default=None),
+        }
+
+
+def _named(row: GeneScore) -> RankedGene:
+    from dnahnet_cli.pictures import RankedGene
+
+    assert row.score is not None
+    return RankedGene(row.gene.name, row.score, row.score_sense, row.score_antisense)
 
 
 def _ranked(rows: list[GeneScore]) -> list[dict[str, Any]]:

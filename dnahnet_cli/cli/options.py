@@ -20,7 +20,9 @@ StrandChoice = Literal["both", "forward", "reverse"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
 TableFormat = Literal["tsv", "parquet"]
 
-Genome = Annotated[str, typer.Argument(metavar="GENOME", help="FASTA, plain or compressed.", show_default=False)]
+Genome = Annotated[
+    str, typer.Argument(metavar="GENOME", help="FASTA or GenBank, plain or compressed.", show_default=False)
+]
 Sources = Annotated[
     list[str],
     typer.Argument(

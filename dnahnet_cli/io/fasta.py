@@ -22,6 +22,7 @@ import pyfaidx
 
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Codes, encode
+from dnahnet_cli.io import genbank
 from dnahnet_cli.io.streams import Source, describe, name_some
 
 _CIRCULAR: Final = re.compile(r"(?:\bcircular|\btopology)\s*=\s*(?:true|circular)\b", re.IGNORECASE)
@@ -53,14 +54,16 @@ class Fasta:
     """A genome, open for random access; use it as a context manager.
 
     `lengths` maps contig names (the first word of each header) to lengths in bp, in the order of the file.
-    `circular` holds the contigs whose header says so: `circular=true` or `topology=circular`.
+    `circular` holds the contigs whose header says so: `circular=true` or `topology=circular`. `annotated` tells whether
+    it is a GenBank file, whose genes `read_genes` finds in the same file.
     """
 
     def __init__(self, path: Path, tmpdir: Path | None = None) -> None:
-        """Open a FASTA file, plain, gzip or bgzip; raise InputError when it is not one."""
+        """Open a FASTA or GenBank file, plain, gzip or bgzip; raise InputError when it is not one."""
         if str(path) == "-":
             raise UsageError("The genome cannot be read from standard input: give a FASTA file.")
         self.path = path
+        self.annotated = False
         self._folder = tempfile.TemporaryDirectory(prefix="dnahnet-genome-", dir=tmpdir)
         try:
             readable, records = self._prepare(Path(self._folder.name))
@@ -109,11 +112,15 @@ class Fasta:
         """Return a file that pyfaidx can read in place, and its records."""
         readable = self.path
         with Source(self.path) as source:
-            if source.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b">", b";", b""):
+            if describe(source.head) == genbank.KIND:
+                self.annotated = True
+                readable = folder / "genbank.fa"
+                genbank.write_fasta(source, readable)
+            elif source.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b">", b";", b""):
                 raise InputError(
                     f"{self.path} is {describe(source.head)}, not FASTA: a line beginning with '>' is missing."
                 )
-            if source.compression != "none" or not self.path.is_file():
+            elif source.compression != "none" or not self.path.is_file():
                 readable = folder / "plain.fa"
                 source.copy_to(readable)
         with readable.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -1,4 +1,4 @@
-"""Read protein-coding genes from GFF3, GTF or BED, or call them with pyrodigal.
+"""Read protein-coding genes from GFF3, GTF, BED or GenBank, or call them with pyrodigal.
 
 A gene is a coding sequence (CDS): lines of one ID (or one Parent, or in GTF one transcript) are its parts. Of several
 products of one gene, such as those of alternative starts, the longest stands for the gene; the others are `skipped`.
@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Gene, Strand, decode
+from dnahnet_cli.io import genbank
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.gff import Feature, Features, parse_features
 from dnahnet_cli.io.regions import is_bed_comment
@@ -39,7 +40,7 @@ class Annotation:
 
 
 def read_genes(path: str, id_attr: str | None = None) -> Annotation:
-    """Read the protein-coding genes of a GFF3, GTF or BED file, gzip or not; `-` is stdin.
+    """Read the protein-coding genes of a GFF3, GTF, BED or GenBank file, gzip or not; `-` is stdin.
 
     `locus_tag` is the first there is of locus_tag, gene_id, ID, Name, in the CDS or its parents, after `id_attr` if
     that is given. Without any CDS, gene features that are protein_coding, or say nothing, are taken. Raise InputError
@@ -47,11 +48,13 @@ def read_genes(path: str, id_attr: str | None = None) -> Annotation:
     """
     with Source(path) as source:
         kind = describe(source.head)
-        if kind not in ("a GFF file", "a text file of another kind"):
-            raise InputError(f"{source.name} is {kind}: genes are read from GFF3, GTF or BED.")
-        lines = source.lines()
-        skimmed, is_bed = _skim(source.name, lines)
-        if is_bed:
+        if kind not in ("a GFF file", "a text file of another kind", genbank.KIND):
+            raise InputError(f"{source.name} is {kind}: genes are read from GFF3, GTF, BED or GenBank.")
+        is_genbank, lines = kind == genbank.KIND, source.lines()
+        skimmed, is_bed = ([], False) if is_genbank else _skim(source.name, lines)
+        if is_genbank:
+            annotation, found = _read_genbank(source, id_attr), "no CDS features"
+        elif is_bed:
             annotation, found = _read_bed(source.name, chain(skimmed, lines)), "no BED lines"
         else:
             features = parse_features(source.name, chain(skimmed, lines))
@@ -76,7 +79,7 @@ def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
     except ImportError as error:
         raise InputError(
             "Genes can only be called with pyrodigal, which is not installed.\n"
-            "Install it with: pip install 'dnahnet[genes]', or give a GFF3, GTF or BED file."
+            "Install it with: pip install 'dnahnet[genes]', or give a GFF3, GTF, BED or GenBank file."
         ) from error
     sequences = {name: decode(fasta.codes(name, 0, length)) for name, length in fasta.lengths.items() if length}
     is_trained = sum(map(len, sequences.values())) >= _MIN_TRAINING_BP
@@ -95,8 +98,23 @@ def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
             partial = called.partial_begin or called.partial_end
             genes.append(Gene(contig, strand, ((called.begin - 1, called.end),), locus, locus, partial=partial))
     if not genes:
-        raise InputError(f"pyrodigal finds no genes in {fasta.path}: give a GFF3, GTF or BED file.")
+        raise InputError(f"pyrodigal finds no genes in {fasta.path}: give a GFF3, GTF, BED or GenBank file.")
     return Annotation(genes, fasta.circular)
+
+
+def _read_genbank(source: Source, id_attr: str | None) -> Annotation:
+    annotation = Annotation([])
+    present: dict[str, str] = {}
+    for record in genbank.read_records(source):
+        genes, skipped = genbank.genes_of(record, id_attr)
+        present |= {key: "" for feature in record.features if feature.kind == "CDS" for key in feature.qualifiers}
+        annotation.genes += genes
+        annotation.skipped += skipped
+        if record.circular:
+            annotation.circular |= {record.name}
+    if id_attr is not None and annotation.genes and id_attr not in present:
+        raise InputError(f"{source.name}: no CDS has the qualifier {id_attr!r}; there are {name_some(present, 12)}.")
+    return annotation
 
 
 def _skim(name: str, lines: Iterator[tuple[int, bytes]]) -> tuple[list[tuple[int, bytes]], bool]:

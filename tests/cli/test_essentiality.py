@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import LAMBDA, Run, data_rows
+from tests.cli.conftest import LAMBDA, Call, Run, data_rows
 
 CONTIG = "gi|9626243|ref|NC_001416.1|"
 GFF = (
@@ -62,3 +62,44 @@ def test_coding_sequences_that_are_left_out_are_counted(run: Run, tmp_path: Path
     assert result.returncode == 0, result.stderr
     assert "1 left out" in result.stderr and "nostrand" in result.stderr
     assert json.loads((tmp_path / "s.json").read_text())["left_out"] == 1
+
+
+def test_details_and_picture_of_the_top_genes(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "genes.gff").write_text(GFF)
+    options = ["--top", "2", "--every", "30", "--detail", "d.tsv", "--plot", "top.svg"]
+    result = call("essentiality", LAMBDA, "genes.gff", *options)
+    assert result.exit_code == 0, result.stderr
+    ranked = sorted((row for row in data_rows(result.stdout) if row["rank"]), key=lambda row: int(row["rank"]))
+    stops = data_rows((tmp_path / "d.tsv").read_text())
+    assert list(dict.fromkeys(row["locus_tag"] for row in stops)) == [row["locus_tag"] for row in ranked[:2]]
+    for gene in ranked[:2]:
+        own = [row for row in stops if row["locus_tag"] == gene["locus_tag"]]
+        assert [int(row["codon"]) for row in own] == list(range(6, (int(gene["length_bp"]) - 15) // 3 + 2, 30))
+        for name in ("score", "score_sense", "score_antisense"):  # the first place is that of --protocol single
+            assert float(own[0][name]) == pytest.approx(float(gene[name]), abs=1e-4)
+        for row in own:
+            shift = 3 * (int(row["codon"]) - 1)
+            first = int(gene["start"]) + shift if gene["strand"] == "+" else int(gene["end"]) - shift - 14
+            assert (int(row["start"]), int(row["end"])) == (first, first + 14)
+    picture = (tmp_path / "top.svg").read_text()
+    assert picture.startswith("<?xml") and picture.count("<!-- cI -->") == (1 if ranked[2]["gene"] != "cI" else 0)
+    for wrong in (["--plot", "x.txt"], ["--detail", "x.txt"], ["--plot", "genes.gff"]):
+        assert call("essentiality", LAMBDA, "genes.gff", *wrong).exit_code == 2
+
+
+def test_a_genbank_file_is_genome_and_annotation(call: Call, tmp_path: Path) -> None:
+    bases = "".join(LAMBDA.read_text().split("\n")[1:])[:6000].lower()
+    lines = [f"{at + 1:>9} {bases[at : at + 60]}" for at in range(0, 6000, 60)]
+    cds = (
+        '     CDS             191..736\n                     /gene="nu1"\n                     /locus_tag="lambdap01"\n'
+    )
+    head = "LOCUS       part 6000 bp DNA linear PHG 01-JAN-2020\nVERSION     part.1\n"
+    text = "\n".join([head + "FEATURES             Location/Qualifiers", cds + "ORIGIN", *lines, "//\n"])
+    (tmp_path / "part.gbk").write_text(text)
+    (tmp_path / "part.fa").write_text(f">part.1\n{bases}\n")
+    (tmp_path / "genes.gff").write_text(GFF.splitlines()[1].replace(CONTIG, "part.1") + "\n")
+    result = call("essentiality", "part.gbk")
+    assert result.exit_code == 0 and "pyrodigal" not in result.stderr, result.stderr
+    (row,) = data_rows(result.stdout)
+    (same,) = data_rows(call("essentiality", "part.fa", "genes.gff").stdout)
+    assert {**same, "product": ""} == row and row["gene"] == "nu1" and row["score"]

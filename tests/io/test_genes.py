@@ -215,7 +215,7 @@ def test_bed(read, head: str) -> None:
         ("c1\t5\t5\ta\t0\t+\n", "start must be less than end"),
         ("c1\t0\t5\ta\t0\t+\t0\t5\t0\t2\t1,1\t0\n", ":1 is not BED12"),
         (">c1\nACGT\n", "is a FASTA file"),
-        ("LOCUS       NC_1\n", "is a GenBank file"),
+        ("LOCUS       NC_1\n", "it holds no CDS features"),
         ("#CHROM\tPOS\tID\n", "is a VCF file"),
         (COMPRESSIONS["gzip"](NCBI.encode())[:-20], "cut off or damaged"),
     ],
