@@ -11,7 +11,7 @@ from dnahnet_cli.ops.causal_conv import causal_conv_silu
 from tests.ops.kernels import DTYPES, GPU, TOLERANCE, assert_near, gradients, places
 from tests.ops.test_causal_conv import naive
 
-SHAPES = [(2, 1, 5), (1, 2, 5), (2, 3, 64), (2, 33, 70), (1, 67, 16)]
+SHAPES = [(2, 1, 5), (1, 2, 5), (2, 18, 70), (1, 35, 16)]
 LARGE = [pytest.param(3, 1029, 448, marks=GPU), pytest.param(1, 8192, 192, marks=GPU)]
 TAPS = 4
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.triton import dense_rows, tile
 
-STEPS, CHANNELS = 32, 64
+STEPS, CHANNELS = 16, 64
 
 
 def causal_conv_silu(
@@ -110,8 +110,8 @@ def _tails(x_BLC: Tensor, tail_BWC: Tensor | None, taps: int, capture: Capture) 
         _capture[(num_captures, triton.cdiv(channels, width))](
             x_BLC,
             x_BLC if tail_BWC is None else tail_BWC,
-            capture.rows,
-            capture.positions,
+            capture.rows.contiguous(),
+            capture.positions.contiguous(),
             tails_KWC,
             x_BLC.shape[1],
             channels,

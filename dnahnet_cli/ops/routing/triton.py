@@ -72,7 +72,7 @@ def cut(p_BL: Tensor, length_B: Tensor, capacity: int) -> Cuts:
     There is room for `capacity` boundaries of a row, so that the host need not know how many there are.
     """
     batch, length = p_BL.shape
-    p_BL = p_BL.detach().contiguous()
+    p_BL, length_B = p_BL.detach().contiguous(), length_B.contiguous()
     mask_BL = torch.empty(batch, length, dtype=torch.bool, device=p_BL.device)
     count_BL = torch.empty(batch, length, dtype=torch.int64, device=p_BL.device)
     position_BM = torch.zeros(batch, capacity, dtype=torch.int64, device=p_BL.device)
