@@ -5,7 +5,9 @@ Shapes: B batch, L positions, M chunks, D width, K captures.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,14 +16,20 @@ from torch import Tensor, nn
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.routing import boundary_probability
 
+SPARE, FEW = 1.25, 16  # room for chunks: how many times what is aimed at, and the least step of it
+
 
 @dataclass(frozen=True)
 class StageTrace:
-    """Where one stage cut its sequence. Positions past a row's `length_B` mean nothing."""
+    """Where one stage cut its sequence. Positions past a row's `length_B` mean nothing.
+
+    `overflow` is that of `ops.routing.Cuts`: where it is true, so is nothing else of this pass.
+    """
 
     probability_BL: Tensor  # float32
     mask_BL: Tensor  # bool
     length_B: Tensor  # tokens of this stage's sequence in this call
+    overflow: Tensor | None = None
 
 
 class Chunker(nn.Module, ABC):
@@ -72,6 +80,21 @@ class Router(Chunker):
         """Return the vector just before each captured position, (K, D)."""
         before = torch.zeros_like(x_BLD[:, 0]) if memory is None else memory
         return torch.cat([before.unsqueeze(1), x_BLD], dim=1)[capture.rows, capture.positions]
+
+
+def rooms(ratios: Sequence[float], length: int) -> tuple[int, ...]:
+    """Return how many chunks to make room for in each stage, given the positions of the outermost one.
+
+    A quarter more than the target ratios ask for, and rounded up so that few different sizes occur: four from one
+    power of two to the next.
+    """
+    reserved = []
+    for ratio in ratios:
+        wanted = math.ceil(SPARE * length / ratio) + FEW
+        step = max(FEW, 1 << max(wanted.bit_length() - 3, 0))
+        length = min(length, -(-wanted // step) * step)
+        reserved.append(length)
+    return tuple(reserved)
 
 
 def ratio_loss(trace: StageTrace, ratio: float) -> Tensor:
