@@ -162,7 +162,7 @@ def score_variants(
 
     if (variants is None) != all_snvs:
         raise UsageError(
-            "give VARIANTS or --all-snvs, not both." if all_snvs else "VARIANTS are missing; or --all-snvs."
+            "give VARIANTS or --all-snvs, not both." if all_snvs else "VARIANTS is missing: give a file, or --all-snvs."
         )
     job = Job(
         variants,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -57,11 +58,20 @@ class Job:
 def run(job: Job, session: Session, reporter: Reporter) -> None:
     """Do it. Raises DnahnetError for whatever a user can cause."""
     if job.genetic_code is not None:
-        genetic_code(job.genetic_code)  # says now that it does not know it
-    format = job.format or format_of(job.output)
+        genetic_code(job.genetic_code)
+    if job.format is None:
+        format_of(job.output)  # what is wrong with the command is said before the files are read
     names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
     gene_set = None if job.genes is None else read_gene_set(job.genes, session.fasta.lengths, names)
     reader, intake = _intake(job, session, names)
+    with reader or nullcontext():
+        _run(job, session, reporter, gene_set, reader.header if reader else (), intake)
+
+
+def _run(
+    job: Job, session: Session, reporter: Reporter, gene_set: GeneSet | None, header: Sequence[bytes], intake: Intake
+) -> None:
+    format = job.format or format_of(job.output)
     snvs = null_snvs(session.fasta, job.null, job.seed) if job.null else []
     engine = session.engine(gene_set.circular if gene_set else frozenset())
     annotator = None if gene_set is None else _annotator(job, session, engine, gene_set)
@@ -71,7 +81,7 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
         format,
         key_columns(),
         fields(genes=annotator is not None, phred=bool(snvs) or format in ("tsv", "tsv.gz", "parquet")),
-        header=reader.header if reader else (),
+        header=header,
         provenance=provenance,
         lengths=session.fasta.lengths,
         forbidden=_inputs(job, session),
@@ -117,6 +127,8 @@ def _provenance(job: Job, session: Session) -> dict[str, str]:
         made_by |= {"null": f"{job.null} random SNVs", "seed": str(job.seed)}
     if job.on_ref_mismatch != "skip":
         made_by["on_ref_mismatch"] = job.on_ref_mismatch
+    if job.genetic_code is not None:
+        made_by["genetic_code"] = str(job.genetic_code)
     return made_by
 
 

@@ -57,6 +57,9 @@ class Output(Generic[Stream]):
         except OSError as error:
             self._discard()
             raise OutputError(f"{self.name} cannot be written: {error.strerror or error}.") from error
+        except BaseException:  # an interruption just now
+            self._discard()
+            raise
         return cast(Stream, self._file)
 
     def __exit__(
