@@ -26,7 +26,7 @@ class GeneSet:
 def read_gene_set(
     path: str, lengths: Mapping[str, int], names: Mapping[str, str] | None = None, id_attr: str | None = None
 ) -> GeneSet:
-    """Read the genes of a GFF3, GTF or BED file on the contigs of a genome; `names` are its names for theirs.
+    """Read the genes of a GFF3, GTF, BED or GenBank file on the contigs of a genome; `names` are its names for theirs.
 
     Raises InputError as `read_genes`, and when none of the genes is on the genome; UsageError for a pipe.
     """

@@ -176,7 +176,7 @@ def _feature(number: int, kind: str, lines: Sequence[str]) -> GenBankFeature:
 
 def _gene(record: GenBankRecord, feature: GenBankFeature, locus: str) -> Gene | str:
     """Return the gene of a CDS, or the reason why there is none."""
-    parts = _location(feature.location)
+    parts = parts_of(feature.location)
     if isinstance(parts, str):
         return parts
     strands = {strand for _, _, strand in parts}
@@ -214,13 +214,13 @@ def _unrolled(pieces: Sequence[Part], length: int) -> tuple[Part, ...]:
     return tuple(sorted(parts))
 
 
-def _location(text: str) -> list[tuple[int, int, Strand]] | str:
+def parts_of(text: str) -> list[tuple[int, int, Strand]] | str:
     """Return a location's parts in reading direction, 0-based half-open; or the reason why it is not understood."""
     for prefix in ("complement", "join", "order"):
         if text.startswith(prefix + "(") and text.endswith(")"):
             parts: list[tuple[int, int, Strand]] = []
             for item in _split(text[len(prefix) + 1 : -1]):
-                found = _location(item)
+                found = parts_of(item)
                 if isinstance(found, str):
                     return found
                 parts += found

@@ -8,8 +8,9 @@ from itertools import chain
 from typing import Final
 
 from dnahnet_cli.genome import Strand
+from dnahnet_cli.io import genbank
 from dnahnet_cli.io.gff import Feature, Features, parse_features
-from dnahnet_cli.io.streams import Source
+from dnahnet_cli.io.streams import Source, describe
 
 RRNA, TRNA, OTHER_RNA, PSEUDOGENE = "rRNA", "tRNA", "other_RNA", "pseudogene"
 
@@ -39,7 +40,7 @@ class RnaGene:
 
 
 def read_rna_genes(path: str) -> list[RnaGene]:
-    """Read the RNA genes of a GFF3 or GTF file; a BED has none. A gene and its RNA on the same bases are one.
+    """Read the RNA genes of a GFF3, GTF or GenBank file; a BED has none. A gene and its RNA on the same bases are one.
 
     Raises InputError.
     """
@@ -49,6 +50,8 @@ def read_rna_genes(path: str) -> list[RnaGene]:
 def read_noncoding(path: str) -> list[RnaGene]:
     """Read RNA genes, as `read_rna_genes`, and pseudogenes that have no CDS. Raises InputError."""
     with Source(path) as source:
+        if describe(source.head) == genbank.KIND:
+            return list(_of_genbank(source))
         lines = ((number, line) for number, line in source.lines() if line.strip() and not line.startswith(b"#"))
         first = next(lines, None)
         if first is None or b"".join(first[1].split(b"\t")[1:2]).isdigit():  # BED
@@ -64,6 +67,23 @@ def read_noncoding(path: str) -> list[RnaGene]:
         named = {key: getattr(before, key) or getattr(gene, key) for key in ("name", "locus_tag", "product")}
         found[place] = replace(gene, **named)
     return list(found.values())
+
+
+def _of_genbank(source: Source) -> Iterator[RnaGene]:
+    for record in genbank.read_records(source):
+        coding = {feature.location for feature in record.features if feature.kind == "CDS"}
+        for feature in record.features:
+            get = feature.qualifiers.get
+            is_pseudo = feature.kind == "gene" and (
+                "pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers
+            )
+            kind = PSEUDOGENE if is_pseudo and feature.location not in coding else _KIND.get(feature.kind)
+            parts = genbank.parts_of(feature.location)
+            if kind is None or isinstance(parts, str):
+                continue
+            start, end = min(part[0] for part in parts), max(part[1] for part in parts)
+            locus = get("locus_tag") or get("gene", "")
+            yield RnaGene(record.name, start, end, parts[0][2], kind, get("gene") or locus, locus, get("product", ""))
 
 
 def _candidates(features: Features) -> Iterator[RnaGene]:

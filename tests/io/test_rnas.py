@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dnahnet_cli.genome import Strand
-from dnahnet_cli.io.rnas import OTHER_RNA, RRNA, TRNA, RnaGene, read_rna_genes
+from dnahnet_cli.io.genes import read_genes
+from dnahnet_cli.io.rnas import OTHER_RNA, PSEUDOGENE, RRNA, TRNA, RnaGene, read_noncoding, read_rna_genes
 
 
 def test_rna_genes_of_a_gff(tmp_path: Path) -> None:
@@ -29,3 +30,32 @@ def test_rna_genes_of_a_gff(tmp_path: Path) -> None:
     }
     (tmp_path / "a.bed").write_text("c\t0\t10\tx\t0\t+\n")
     assert read_rna_genes(str(tmp_path / "a.bed")) == []
+
+
+def test_names_products_and_pseudogenes_without_a_cds(tmp_path: Path) -> None:
+    (tmp_path / "a.gff").write_text(
+        "##gff-version 3\n"
+        "c\tx\tgene\t1\t90\t.\t+\t.\tID=g1;gene_biotype=rRNA;gene=rrsA;locus_tag=T1\n"
+        "c\tx\trRNA\t1\t90\t.\t+\t.\tID=r1;Parent=g1;locus_tag=T1;product=16S ribosomal RNA\n"
+        "c\tx\tpseudogene\t101\t190\t.\t-\t.\tID=p1;gene=oldA;locus_tag=T2\n"
+        "c\tx\tpseudogene\t201\t290\t.\t-\t.\tID=p2;locus_tag=T3\n"
+        "c\tx\tCDS\t201\t290\t.\t-\t2\tID=cds3;Parent=p2;transl_table=4\n"
+    )
+    rrna, pseudogene = read_noncoding(str(tmp_path / "a.gff"))
+    assert (rrna.kind, rrna.name, rrna.locus_tag, rrna.product) == (RRNA, "rrsA", "T1", "16S ribosomal RNA")
+    assert (pseudogene.kind, pseudogene.name, pseudogene.start) == (PSEUDOGENE, "oldA", 100)
+    assert read_rna_genes(str(tmp_path / "a.gff")) == [rrna]
+    (gene,) = read_genes(str(tmp_path / "a.gff")).genes
+    assert (gene.locus_tag, gene.pseudo, gene.phase, gene.genetic_code) == ("T3", True, 2, 4)
+
+
+def test_rna_genes_of_a_genbank_file(tmp_path: Path) -> None:
+    (tmp_path / "a.gbk").write_text(
+        "LOCUS       c 400 bp DNA circular\nFEATURES             Location/Qualifiers\n"
+        '     rRNA            complement(11..90)\n                     /locus_tag="T1"\n'
+        '                     /product="16S ribosomal RNA"\n'
+        '     gene            101..190\n                     /gene="oldA"\n                     /pseudo\n//\n'
+    )
+    rrna, pseudogene = read_noncoding(str(tmp_path / "a.gbk"))
+    assert rrna == RnaGene("c", 10, 90, Strand.REVERSE, RRNA) and rrna.product == "16S ribosomal RNA"
+    assert (pseudogene.kind, pseudogene.name) == (PSEUDOGENE, "oldA")
