@@ -28,6 +28,7 @@ from dnahnet_cli.evaluation.results import files_sha256
 from dnahnet_cli.evaluation.statistics import Floats
 from dnahnet_cli.genome import Variant
 from dnahnet_cli.io.fasta import Fasta
+from dnahnet_cli.io.mutants import read_protein
 from dnahnet_cli.io.streams import Source
 from dnahnet_cli.scoring.proteins import CodingSequence, find_coding
 
@@ -134,7 +135,7 @@ def read_assay(folder: Path) -> Assay:
     positive = np.array([_number(path, line, row, label) if label in columns else math.nan for line, row in rows])
     if not np.isin(positive[~np.isnan(positive)], (0, 1)).all():
         raise InputError(f"{path}: {label} holds values other than 0 and 1.")
-    residues, header = _protein(folder / PROTEIN) if (folder / PROTEIN).is_file() else (None, "")
+    residues, header = read_protein(folder / PROTEIN) if (folder / PROTEIN).is_file() else (None, "")
     protein = next((text for _, row in rows if (text := row.get("protein", "").strip())), header or name)
     digests = files_sha256(_files(folder)), files_sha256(path for path in _files(folder) if path.name != VARIANTS)
     assay = Assay(name, protein, folder, mutants, measured, positive, variants, residues, *digests)
@@ -213,19 +214,6 @@ def _only_contig(path: Path) -> str:
         if len(region.lengths) != 1:
             raise InputError(f"{path} holds {len(region.lengths)} sequences, not one.")
         return next(iter(region.lengths))
-
-
-def _protein(path: Path) -> tuple[str, str]:
-    """Return the residues and the first word of the header of a FASTA file of one protein."""
-    headers: list[str] = []
-    residues: list[str] = []
-    with Source(path) as source:
-        for _, line in source.lines():
-            text = line.decode("utf-8", "replace").strip()
-            (headers if text.startswith(">") else residues).append(text)
-    if len(headers) != 1:
-        raise InputError(f"{path} holds {len(headers)} sequences, not one.")
-    return "".join(residues).upper().removesuffix("*"), next(iter(headers[0][1:].split()), "")
 
 
 def _files(folder: Path) -> Iterator[Path]:
