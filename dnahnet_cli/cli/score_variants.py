@@ -20,7 +20,7 @@ def score_variants(
     variants: Annotated[
         str | None,
         typer.Argument(
-            metavar="[VARIANTS]",
+            metavar="VARIANTS",
             help="VCF, BCF, or TSV of chrom pos ref alt; plain or compressed; - is standard input.",
             show_default=False,
         ),

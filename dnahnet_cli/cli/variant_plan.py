@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 from dnahnet_cli.cli.reporter import Reporter
+from dnahnet_cli.cli.variant_rows import reasons
 from dnahnet_cli.genome import Edit, Variant, encode
 from dnahnet_cli.io.intake import Intake
 from dnahnet_cli.io.variant_output import VariantOutput
@@ -20,30 +21,29 @@ def say_plan(
     """Read all variants, time a few of them, and say what a run would do. Raises InputError as reading them does."""
     statuses: Counter[Status] = Counter()
     tiles: set[tuple[str, int]] = set()
-    sample: Variant | None = None
+    first: dict[Status, Variant] = {}
     size = scorer.engine.options.grid.tile
     for variant in intake.variants():
         status = scorer.status_of(variant)
         statuses[status] += 1
+        first.setdefault(status, variant)
         if status is Status.OK:
-            sample = sample or variant
             tiles.add((variant.contig, variant.start // size))
     lengths = scorer.engine.genome.lengths
     _say(reporter, "genome", f"{len(lengths):,} contigs, {sum(lengths.values()):,} bases")
     circular = ", ".join(sorted(scorer.engine.circular)) or "none"
     _say(reporter, "circular", circular)
-    others = "".join(
-        f", {count:,} {status.value}" for status, count in statuses.most_common() if status is not Status.OK
-    )
-    _say(reporter, "variants", f"{given or 'all SNVs'}: {statuses[Status.OK]:,} to score{others}")
+    _say(reporter, "variants", f"{given or 'all SNVs'}: {statuses[Status.OK]:,} to score")
+    for name, reason in reasons(statuses, first).items():
+        _say(reporter, "", f"{statuses[Status(name)]:,} {name}: {reason}")
     if num_null:
         _say(reporter, "null", f"{num_null:,} random SNVs, scored first")
     place = "standard output" if out.path == "-" else out.path
     _say(reporter, "output", f"{place}, {out.format}")
-    if sample is None:
+    if Status.OK not in first:
         _say(reporter, "time", "nothing to score")
         return
-    per_tile, per_edit = _timed(scorer, sample)
+    per_tile, per_edit = _timed(scorer, first[Status.OK])
     num_tiles = len(tiles) + min(num_null, sum(-(-length // size) for length in lengths.values()))
     seconds = num_tiles * per_tile + (statuses[Status.OK] + num_null) * per_edit
     _say(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from dnahnet_cli.io.table import Column
     from dnahnet_cli.io.vcf import InfoField
     from dnahnet_cli.scoring.calibration import Null
-    from dnahnet_cli.scoring.variants import VariantScore
+    from dnahnet_cli.scoring.variants import Status, VariantScore
 
 _SCORES = (
     ("status", "str", "ok, or why this ALT has no score"),
@@ -101,3 +102,20 @@ def row_of(
             "other_genes": "&".join(map(str, others)) or None,
         }
     return row
+
+
+def reasons(counts: Counter[Status], first: Mapping[Status, Variant]) -> dict[str, str]:
+    """Return why rows are not scored, the commonest status first, each with its first example."""
+    from dnahnet_cli.scoring.variants import EXPLANATION, Status
+
+    found = {}
+    for status, _ in counts.most_common():
+        if status is not Status.OK:
+            v = first[status]
+            example = f"(first: {v.contig}:{v.start + 1} {_short(v.ref)}>{_short(v.alt)})"
+            found[status.value] = f"{EXPLANATION[status]} {example}"
+    return found
+
+
+def _short(allele: str) -> str:
+    return allele if len(allele) <= 20 else f"{allele[:17]}..."

@@ -12,7 +12,7 @@ from pathlib import Path
 from dnahnet_cli.cli.reporter import Reporter, close
 from dnahnet_cli.cli.session import Session
 from dnahnet_cli.cli.variant_plan import say_plan
-from dnahnet_cli.cli.variant_rows import fields, key_columns, row_of
+from dnahnet_cli.cli.variant_rows import fields, key_columns, reasons, row_of
 from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
 from dnahnet_cli.consequences.effects import Effect
 from dnahnet_cli.consequences.load import GeneSet, read_gene_set
@@ -25,7 +25,7 @@ from dnahnet_cli.io.variant_output import VariantFormat, VariantOutput, format_o
 from dnahnet_cli.io.variants import VariantReader, read_variants
 from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.engine import Engine
-from dnahnet_cli.scoring.variants import EXPLANATION, Status, VariantScore, VariantScorer
+from dnahnet_cli.scoring.variants import Status, VariantScore, VariantScorer
 
 _PLACED = (Status.OK, Status.TOO_LONG, Status.AMBIGUOUS_CONTEXT)  # REF is the genome's and ALT is letters
 
@@ -99,7 +99,7 @@ def _run(
         reporter,
         "score-variants",
         {status.value: scorer.counts[status] for status in Status},
-        _reasons(scorer),
+        reasons(scorer.counts, scorer.first),
         provenance,
         json_summary=job.json_summary,
         strict=job.strict,
@@ -209,18 +209,3 @@ def _say_more(reporter: Reporter, intake: Intake, out: VariantOutput, consequenc
         reporter.note(f"{intake.num_replaced:,} REF alleles were replaced by the genome's (first: {first})")
     if out.problem is not None and out.index:
         reporter.note(f"{out.path} has no index, because it is not sorted: {out.problem}")
-
-
-def _reasons(scorer: VariantScorer) -> dict[str, str]:
-    """Return why rows were not scored, the commonest status first, each with its first example."""
-    reasons = {}
-    for status, _ in scorer.counts.most_common():
-        if status is not Status.OK:
-            v = scorer.first[status]
-            example = f"(first: {v.contig}:{v.start + 1} {_short(v.ref)}>{_short(v.alt)})"
-            reasons[status.value] = f"{EXPLANATION[status]} {example}"
-    return reasons
-
-
-def _short(allele: str) -> str:
-    return allele if len(allele) <= 20 else f"{allele[:17]}..."
