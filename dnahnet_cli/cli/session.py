@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -128,7 +128,7 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
 
     from dnahnet_cli.networks.weights import load_model
 
-    torch.set_num_threads(request.threads or _physical_cores())
+    torch.set_num_threads(threads_of(request))
     device = resolve_device(request.device)
     dtype = resolve_dtype(request.dtype, device)
     dtype_name = str(dtype).removeprefix("torch.")
@@ -145,10 +145,18 @@ def engine_options(request: Request, suffix: int) -> EngineOptions:
     from dnahnet_cli.scoring.engine import EngineOptions
     from dnahnet_cli.scoring.reading import TileGrid
 
-    options = EngineOptions(TileGrid(context=request.context), suffix)
+    # On a CPU threads share out whole batches: operations so small gain little from several threads each, and threads
+    # that wait for one another keep a processor busy that another program may want.
+    workers = threads_of(request) if resolve_device(request.device) == "cpu" else 1
+    options = EngineOptions(TileGrid(context=request.context), suffix, workers=workers)
     if request.batch_size == "auto":
         return options
-    return EngineOptions(options.grid, suffix, batch_branches=_positive(request.batch_size))
+    return replace(options, batch_branches=_positive(request.batch_size))
+
+
+def threads_of(request: Request) -> int:
+    """Return the number of threads to compute with: what was asked for, or one for each processor there is."""
+    return request.threads or _physical_cores()
 
 
 def resolve_device(name: str) -> str:

@@ -18,7 +18,7 @@ from dnahnet_cli.genome import Interval, Strand
 from dnahnet_cli.scoring.engine import Engine, TileScan
 from dnahnet_cli.scoring.reading import Reading
 
-TILES_AT_ONCE = 2
+TILES_AT_ONCE = 2  # at least; as many as there are workers
 
 Positions = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
@@ -108,15 +108,16 @@ def _walk(
     """Walk along the forward strand; yield the coordinate up to which all is known, and the chunks closed since."""
     closers = [_Closer(stage, reading.strand, scope) for stage in range(1, engine.model.config.num_stages + 1)]
     segments = _segments(reading, scope)
-    for first in range(0, len(segments), TILES_AT_ONCE):
-        block = segments[first : first + TILES_AT_ONCE]
+    at_once = max(TILES_AT_ONCE, engine.options.workers)
+    for first in range(0, len(segments), at_once):
+        block = segments[first : first + at_once]
         scans = engine.scan(reading, [tile for _, _, tile in block])
         found: list[Chunks] = []
         for (begin, end, _), scan in zip(block, scans, strict=True):
             watch(scan, begin, end)
             found += [closer.add(*_boundaries(scan, closer.stage - 1, begin, end)) for closer in closers]
         progress(block[-1][1] - block[0][0])
-        if first + TILES_AT_ONCE >= len(segments):
+        if first + at_once >= len(segments):
             found += [closer.finish() for closer in closers]
         yield min(closer.frontier for closer in closers), found
 

@@ -7,11 +7,14 @@ Everything before an edit is computed once for all alleles, which is exact becau
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
-from typing import Protocol
+from threading import Event
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +32,11 @@ from dnahnet_cli.scoring.reading import LocalEdit, Reading, TileGrid
 
 Floats = npt.NDArray[np.float32]
 BOTH_STRANDS = (Strand.FORWARD, Strand.REVERSE)
+JOB_BATCHES: Final = 4  # of tokens, at most, in the passes of one job
+JOB_BRANCHES: Final = 1024
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class GenomeSource(Protocol):
@@ -46,12 +54,17 @@ class NumericalError(DnahnetError):
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """`suffix` bases are scored after an edit; `batch_tokens` and `batch_branches` only trade memory for speed."""
+    """`suffix` bases are scored after an edit; `batch_tokens` and `batch_branches` only trade memory for speed.
+
+    `workers` threads compute side by side, each with operations of one thread, so that none waits for another within an
+    operation. What is computed together does not depend on them, and so no byte of a result does.
+    """
 
     grid: TileGrid = field(default_factory=TileGrid)
     suffix: int = 128
     batch_tokens: int = 8192
     batch_branches: int = 32
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -130,26 +143,52 @@ class Engine:
 
     # --- scan ---
 
-    @torch.inference_mode()
     def scan(self, reading: Reading, tiles: Sequence[int]) -> Iterator[TileScan]:
         """Scan the given tiles of a reading, in the order given."""
         per_batch = max(1, self.options.batch_tokens // (reading.grid.tile + reading.grid.context))
-        for first in range(0, len(tiles), per_batch):
-            bounds = [reading.tile_bounds(tile) for tile in tiles[first : first + per_batch]]
-            token_BL, length_B = self._tokens([reading.window(begin, end) for begin, _, end in bounds])
-            output, _ = self.model(token_BL, length_B=length_B, capture=Capture.nowhere(self.device))
-            log_probs = _log_probs(output.logits_BL4)
-            probability_BSL, mask_BSL = _per_base(output.traces, *token_BL.shape)
-            for row, (begin, start, end) in enumerate(bounds):
-                own = slice(start - begin, end - begin)
-                shifted = slice(own.start + 1, own.stop + 1)  # the token of a base comes one after its prediction
-                yield TileScan(
-                    reading,
-                    start,
-                    log_probs[row, own],
-                    probability_BSL[row, :, shifted],
-                    mask_BSL[row, :, shifted],
+        batches = [tiles[first : first + per_batch] for first in range(0, len(tiles), per_batch)]
+        for scans in self._side_by_side(lambda batch: self._scan_batch(reading, batch), batches):
+            yield from scans
+
+    @torch.inference_mode()
+    def _scan_batch(self, reading: Reading, tiles: Sequence[int]) -> list[TileScan]:
+        bounds = [reading.tile_bounds(tile) for tile in tiles]
+        token_BL, length_B = self._tokens([reading.window(begin, end) for begin, _, end in bounds])
+        output, _ = self.model(token_BL, length_B=length_B, capture=Capture.nowhere(self.device))
+        log_probs = _log_probs(output.logits_BL4)
+        probability_BSL, mask_BSL = _per_base(output.traces, *token_BL.shape)
+        scans = []
+        for row, (begin, start, end) in enumerate(bounds):
+            own = slice(start - begin, end - begin)
+            shifted = slice(own.start + 1, own.stop + 1)  # the token of a base comes one after its prediction
+            scans.append(
+                TileScan(
+                    reading, start, log_probs[row, own], probability_BSL[row, :, shifted], mask_BSL[row, :, shifted]
                 )
+            )
+        return scans
+
+    def _side_by_side(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield the results of `work` in the order of the items; the workers are a few items ahead."""
+        if self.options.workers == 1:
+            yield from map(work, items)
+            return
+        ahead: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                ahead.append(self._workers.submit(work, item))
+                if len(ahead) > self.options.workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    @cached_property
+    def _workers(self) -> ThreadPoolExecutor:
+        # A thread of Python takes the number of threads that torch computes with from where it is set first.
+        return ThreadPoolExecutor(self.options.workers, "dnahnet", torch.set_num_threads, (1,))
 
     # --- branch ---
 
@@ -197,14 +236,38 @@ class Engine:
             passes[key] = _Pass(reading, begin, reading.window(begin, end + reading.grid.max_scored))
         return passes[key]
 
-    @torch.inference_mode()
     def _run(self, passes: Sequence[_Pass], progress: Callable[[int], None]) -> None:
-        """Run the passes in batches, pooling branches over them so that sparse edits still fill a batch."""
-        pool = _Pool(self, progress)
-        for run in passes:  # nothing beyond the last compared base is needed
-            needed = max(branch.local.start + len(branch.codes) for branch in run.branches) - run.start
-            run.codes = run.codes[:needed]
-        longest = max((len(run.codes) for run in passes), default=1)
+        """Run the passes, in jobs that pool their branches over passes so that sparse edits still fill a batch."""
+        abandoned = Event()
+        try:
+            for _ in self._side_by_side(lambda job: self._run_job(job, progress, abandoned), self._jobs(passes)):
+                pass
+        finally:
+            abandoned.set()
+
+    def _jobs(self, passes: Sequence[_Pass]) -> Iterator[list[_Pass]]:
+        """Divide the passes into jobs of limited size, whatever the number of workers."""
+        job: list[_Pass] = []
+        tokens = branches = 0
+        for whole in passes:
+            ordered = sorted(whole.branches, key=lambda branch: branch.local.start)
+            for first in range(0, len(ordered), JOB_BRANCHES):
+                own = ordered[first : first + JOB_BRANCHES]
+                # Nothing beyond the last compared base is needed.
+                needed = max(branch.local.start + len(branch.codes) for branch in own) - whole.start
+                part = replace(whole, codes=whole.codes[:needed], branches=own)
+                tokens, branches = tokens + needed, branches + len(own)
+                if job and (tokens > JOB_BATCHES * self.options.batch_tokens or branches > JOB_BRANCHES):
+                    yield job
+                    job, tokens, branches = [], needed, len(own)
+                job.append(part)
+        if job:
+            yield job
+
+    @torch.inference_mode()
+    def _run_job(self, passes: Sequence[_Pass], progress: Callable[[int], None], abandoned: Event) -> None:
+        pool = _Pool(self, progress, abandoned)
+        longest = max(len(run.codes) for run in passes)
         per_batch = max(1, self.options.batch_tokens // longest)
         for first in range(0, len(passes), per_batch):
             self._run_batch(passes[first : first + per_batch], pool)
@@ -232,12 +295,14 @@ class Engine:
             length = (length_B - begin).clamp(0, end - begin)
             output, states = self.model(token_BL[:, begin:end], state, length_B=length, capture=capture)
             log_probs.append(_log_probs(output.logits_BL4))
-            known = np.concatenate(log_probs, axis=1)
             for index, (at, row) in enumerate(taken):
+                # What precedes an edit was read in this call, or as the last token of the one before.
+                before = log_probs[-1][row, at - 1 - begin] if at > begin else log_probs[-2][row, -1]
                 for branch in places[at, row]:
-                    pool.add(branch, known[row, at - 1], states, len(passes) + index)
+                    pool.add(branch, before, states, len(passes) + index)
             state = take(states, rows) if waiting else None
             begin = end
+        known = np.concatenate(log_probs, axis=1)
         for row, run in enumerate(passes):
             for branch in run.branches:
                 first = branch.local.start - run.start
@@ -257,8 +322,8 @@ class Engine:
 class _Pool:
     """Branches waiting to fill a batch, with the states they start from."""
 
-    def __init__(self, engine: Engine, progress: Callable[[int], None]) -> None:
-        self.engine, self.progress = engine, progress
+    def __init__(self, engine: Engine, progress: Callable[[int], None], abandoned: Event) -> None:
+        self.engine, self.progress, self.abandoned = engine, progress, abandoned
         self.waiting: list[tuple[_Branch, State, int]] = []
 
     def add(self, branch: _Branch, log_probs_4: Floats, states: State, row: int) -> None:
@@ -275,6 +340,8 @@ class _Pool:
         """Run what is waiting: each branch reads its bases but the last and predicts those after the first."""
         if not self.waiting:
             return
+        if self.abandoned.is_set():
+            raise CancelledError
         branches = [branch for branch, _, _ in self.waiting]
         state = self._states()
         self.waiting = []

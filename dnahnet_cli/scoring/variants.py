@@ -15,7 +15,7 @@ from dnahnet_cli.scoring.engine import Engine, StrandScore
 
 MISMATCH_SAMPLE: Final = 1000
 MISMATCH_LEAST: Final = 100
-FIRST_BLOCK: Final = 128
+FIRST_BLOCK: Final = 8
 BLOCK: Final = 4096
 
 
@@ -109,9 +109,11 @@ class VariantScorer:
         Raises InputError when the REF alleles say that this is another assembly.
         """
         stream = iter(variants)
-        block = list(islice(stream, FIRST_BLOCK))  # small, so that the first rows come early
+        size = FIRST_BLOCK  # small, so that the first rows come early
+        block = list(islice(stream, size))
         while block:
-            following = list(islice(stream, BLOCK))
+            size = min(4 * size, BLOCK)
+            following = list(islice(stream, size))
             rows = self._block(block, last=not following)
             progress(len(rows))
             yield from rows
