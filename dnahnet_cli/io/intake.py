@@ -72,7 +72,7 @@ class Intake:
         if length is None or not 0 <= variant.start < variant.end <= length:
             return variant
         ref, here = encode(variant.ref), self._genome.codes(variant.contig, variant.start, variant.end)
-        if (ref == here).all() or (ref == N_CODE).any():
+        if (ref == here).all() or (ref == N_CODE).any() or (here == N_CODE).any():
             return variant
         if self._on_ref_mismatch == "error":
             raise InputError(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, BinaryIO, Final, Generic, Literal, TypeVar, cast, overload
 
 from dnahnet_cli.errors import OutputError, UsageError
+from dnahnet_cli.io.bgzf import BgzfStream
 
 Stream = TypeVar("Stream", bound=IO[Any])
 
@@ -43,6 +44,7 @@ class Output(Generic[Stream]):
         self._binary = binary
         self._bgzip = bgzip if bgzip is not None else self.path is not None and self.path.suffix == ".gz"
         self._private: Path | None = None
+        self._blocks: BgzfStream | None = None
         self._file: IO[Any] | None = None
         if self.path is not None:
             _check(self.path, forbidden, clobber)
@@ -95,21 +97,25 @@ class Output(Generic[Stream]):
         if not self._bgzip:
             return cast(IO[Any], sys.stdout.buffer if self._binary else sys.stdout)
         sys.stdout.flush()
-        raw = _open_bgzip("-")
-        return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
+        self._blocks = BgzfStream(sys.stdout.buffer)
+        if self._binary:
+            return cast(IO[bytes], self._blocks)
+        return io.TextIOWrapper(cast(BinaryIO, self._blocks), encoding="utf-8", newline="\n", write_through=True)
 
     def _finish(self) -> None:
         assert self._file is not None
-        if self.path is None and not self._bgzip:
+        if self.path is None:
             self._file.flush()
+            if self._blocks is not None:
+                self._blocks.finish()
             return
         self._file.close()
-        if self._private is not None and self.path is not None:
+        if self._private is not None:
             os.replace(self._private, os.path.realpath(self.path))
             self._private = None
 
     def _discard(self) -> None:
-        if self._file is not None and (self.path is not None or self._bgzip):
+        if self._file is not None and self.path is not None:
             # Closing flushes, which fails again on a full disk; what matters then is the first error.
             with _ignoring_os_errors():
                 self._file.close()
@@ -118,7 +124,7 @@ class Output(Generic[Stream]):
             self._private = None
 
 
-def _open_bgzip(place: Path | str) -> BinaryIO:
+def _open_bgzip(place: Path) -> BinaryIO:
     import pysam
 
     return cast(BinaryIO, pysam.BGZFile(str(place), "wb", None))

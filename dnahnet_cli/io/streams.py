@@ -14,11 +14,10 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, cast
 
 from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.io.bgzf import END as _BGZIP_END
 
 _BUFFER_SIZE: Final = 1 << 18
 _HEAD_SIZE: Final = 64
-# The empty block that ends every complete bgzip file (SAM specification, section 4.1.2).
-_BGZIP_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 _KINDS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"BCF\x02", "a BCF file"),

@@ -20,24 +20,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from dnahnet_cli.errors import InputError
+from dnahnet_cli.genetic_code import genetic_code
 from dnahnet_cli.genome import Codes, Edit, Gene, Strand, decode, encode, reverse_complement
 from dnahnet_cli.scoring.engine import Engine, GenomeSource, StrandScore
 
-AMINO_ACID_OF: Final[Mapping[str, str]] = dict(
-    zip(
-        map("".join, product("TCAG", repeat=3)),  # the order of NCBI's tables
-        "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG",
-        strict=True,
-    )
-)
-START_CODONS: Final = frozenset({"ATG", "GTG", "TTG", "CTG", "ATT", "ATC", "ATA"})  # M where a protein begins
+AMINO_ACID_OF: Final = genetic_code(11).amino_acid_of
+START_CODONS: Final = genetic_code(11).starts  # M where a protein begins
 LEAST_IDENTITY: Final = 0.9
 
 _UNKNOWN: Final = "X"

@@ -121,3 +121,29 @@ def test_a_terminated_run_leaves_nothing_that_looks_finished(tmp_path: Path) -> 
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
     assert not path.exists()
     assert all(entry.name.startswith(".") and entry.suffix == ".tmp" for entry in tmp_path.iterdir())
+
+
+def test_bgzip_to_standard_output_and_a_reader_that_goes_away() -> None:
+    code = (
+        "import sys\nfrom dnahnet_cli.io.output import open_output\n"
+        "try:\n    with open_output(None, bgzip=True) as file:\n"
+        "        file.writelines(f'{n * n}\\n' for n in range(200_000))\n"
+        "except BrokenPipeError:\n    import os\n    os._exit(7)\n"
+    )
+    whole = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert gzip.decompress(whole) == "".join(f"{n * n}\n" for n in range(200_000)).encode()
+    assert whole[12:14] == b"BC" and whole.endswith(bytes.fromhex("1b0003000000000000000000"))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 7
+
+
+def test_no_clobber(tmp_path: Path) -> None:
+    (tmp_path / "mine.tsv").write_text("mine")
+    with pytest.raises(UsageError, match="no-clobber"):
+        open_output(tmp_path / "mine.tsv", clobber=False)
+    with open_output(tmp_path / "new.tsv", clobber=False) as file:
+        file.write("x")
+    with open_output("/dev/null", clobber=False) as file:
+        file.write("x")
