@@ -262,7 +262,7 @@ class Trainer:
         num_windows, length = batch.tokens.shape
         group = max(1, self.config.micro_tokens // length)
         parts = range(0, num_windows, group)
-        count = torch.tensor(float((batch.targets != NUM_BASES).sum()), device=self.device)
+        count = torch.full((), float((batch.targets != NUM_BASES).sum()), device=self.device)
         count = self.processes.total(count).clamp(min=1)
         values = torch.zeros(2 + 2 * self.model.config.num_stages, device=self.device)
         for start in parts:
