@@ -35,8 +35,7 @@ def kernels(device: str) -> str:
     forced = os.environ.get(VARIABLE) or None
     if forced not in (None, REFERENCE, TRITON):
         raise UsageError(f"{VARIABLE}={forced}: expected {REFERENCE} or {TRITON}")
-    installed = find_spec("triton") is not None
-    if forced == TRITON and not installed:
+    if forced == TRITON and not importable():
         raise DeviceError(f'{VARIABLE}={TRITON}, but Triton is not installed: pip install "dnahnet[gpu]"')
     if forced == TRITON and device != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         raise DeviceError(
@@ -45,4 +44,9 @@ def kernels(device: str) -> str:
         )
     if forced is not None:
         return forced
-    return TRITON if device == "cuda" and installed else REFERENCE
+    return TRITON if device == "cuda" and importable() else REFERENCE
+
+
+def importable() -> bool:
+    """Return whether Triton is installed, without importing it."""
+    return find_spec("triton") is not None
