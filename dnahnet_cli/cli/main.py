@@ -15,11 +15,14 @@ from dnahnet_cli import __version__
 from dnahnet_cli.cli import (
     benchmark,
     boundaries,
+    completion,
+    doctor,
     embed,
     essentiality,
     evaluate,
     fitness,
     generate,
+    models,
     pack,
     score,
     score_variants,
@@ -99,6 +102,9 @@ for _name, _command in (
     ("pack", pack.pack),
 ):
     app.command(_name, no_args_is_help=True)(guarded(_command))
+for _name, _command in (("doctor", doctor.doctor), ("models", models.models)):  # these do something without arguments
+    app.command(_name)(guarded(_command))
+app.command("completion", no_args_is_help=True)(guarded(completion.completion))
 for _name, _command in evaluate.MEMBERS.items():
     evaluate.app.command(_name, no_args_is_help=True)(guarded(_command))
 app.add_typer(evaluate.app, name="evaluate")

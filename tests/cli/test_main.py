@@ -13,7 +13,20 @@ from dnahnet_cli.networks.weights import DEFAULT_MODEL
 from dnahnet_cli.scoring.reading import TileGrid
 from tests.cli.conftest import Run
 
-COMMANDS = ["score-variants", "essentiality", "boundaries", "fitness", "score", "embed", "generate", "train", "pack"]
+COMMANDS = [
+    "score-variants",
+    "essentiality",
+    "boundaries",
+    "fitness",
+    "score",
+    "embed",
+    "generate",
+    "train",
+    "pack",
+    "doctor",
+    "models",
+    "completion",
+]
 
 
 def test_version_is_one_clean_line(run: Run) -> None:
