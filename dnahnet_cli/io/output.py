@@ -94,6 +94,8 @@ class Output(Generic[Stream]):
         return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
 
     def _open_stdout(self) -> IO[Any]:
+        if not self._bgzip and not self._binary and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # who reads from the pipe gets a row when it is known
         if not self._bgzip:
             return cast(IO[Any], sys.stdout.buffer if self._binary else sys.stdout)
         sys.stdout.flush()

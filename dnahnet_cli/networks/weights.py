@@ -80,9 +80,9 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
         config = read_config(_header_metadata(file.path).get("config", ""))
     except ModelError as error:
         raise ModelError(f"{file.path}: {error}") from error
-    with torch.device("meta"):
-        model = build(config)
     try:
+        with torch.random.fork_rng(devices=[]):  # not on the meta device, where initialising imports torch's compiler
+            model = build(config)
         tensors = load_file(file.path, device=device)
         tensors = {name: tensor.float() for name, tensor in tensors.items()}
         model.load_state_dict(tensors, strict=True, assign=True)

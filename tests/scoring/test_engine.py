@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from dnahnet_cli.genome import Codes, Edit, Strand, encode, reverse_complement
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.hnet import HNet
-from dnahnet_cli.scoring.engine import Engine, EngineOptions, StrandScore
+from dnahnet_cli.scoring.engine import Engine, EngineOptions, NumericalError, StrandScore
 from dnahnet_cli.scoring.reading import Reading, TileGrid, canonical_origin
 from tests.conftest import MemoryGenome, lively_model, random_codes
 
@@ -170,17 +173,55 @@ def test_scan_equals_one_run_per_tile(name: str) -> None:
         assert np.array_equal(np.isnan(scan.probability_SL[1]), ~scan.mask_SL[0])
 
 
+@pytest.fixture
+def num_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("num_threads")
 def test_threads_do_not_change_a_score() -> None:
     edits = all_snvs("chr", 380, 400)
-    before = torch.get_num_threads()
-    try:
-        values = []
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            values.append(llrs(Engine(MODEL, GENOME, OPTIONS).score(edits)))
-    finally:
-        torch.set_num_threads(before)
+    values = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        values.append(llrs(Engine(MODEL, GENOME, OPTIONS).score(edits)))
     np.testing.assert_allclose(values[0], values[1], atol=2e-5)
+
+
+@pytest.mark.usefixtures("num_threads")
+def test_workers_change_no_bit() -> None:
+    edits = [*all_snvs("chr", 180, 240), Edit("two", 300, 340, encode("")), *all_snvs("small", 0, 20)]
+    torch.set_num_threads(1)
+    done: list[int] = []
+    alone, together = (Engine(MODEL, GENOME, replace(OPTIONS, workers=workers)) for workers in (1, 3))
+    np.testing.assert_array_equal(llrs(alone.score(edits)), llrs(together.score(edits, done.append)))
+    assert sum(done) == 2 * len(edits)
+    reading = alone.reading("chr", Strand.REVERSE)
+    scans = [engine.scan(reading, range(reading.num_tiles)) for engine in (alone, together)]
+    for one, other in zip(*scans, strict=True):
+        assert one.start == other.start
+        np.testing.assert_array_equal(one.log_probs_L4, other.log_probs_L4)
+        np.testing.assert_array_equal(one.mask_SL, other.mask_SL)
+
+
+@pytest.mark.usefixtures("num_threads")
+def test_what_goes_wrong_in_a_worker_is_raised_and_ends_the_others() -> None:
+    broken = lively_model()
+    with torch.no_grad():
+        broken.head.weight.fill_(torch.nan)
+    engine = Engine(broken, GENOME, replace(OPTIONS, workers=2))
+    with pytest.raises(NumericalError):
+        engine.score(all_snvs("chr", 0, 400))
+
+
+def test_a_tile_of_many_branches_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of a tile score what the whole does, and a part reads no further than it needs."""
+    edits = all_snvs("chr", 40, 100)
+    whole = llrs(Engine(MODEL, GENOME, OPTIONS).score(edits))
+    monkeypatch.setattr("dnahnet_cli.scoring.engine.JOB_BRANCHES", 50)
+    np.testing.assert_allclose(llrs(Engine(MODEL, GENOME, OPTIONS).score(edits)), whole, atol=2e-5)
 
 
 @given(st.lists(st.sampled_from([0, 0, 0, 1, 4]), min_size=1, max_size=60), st.integers(0, 60))
