@@ -1,4 +1,4 @@
-"""Smoothing of chunk vectors and spreading to positions: plain PyTorch, or Triton kernels."""
+"""Smoothing of chunk vectors and spreading to positions: plain PyTorch or Triton kernels."""
 
 from __future__ import annotations
 

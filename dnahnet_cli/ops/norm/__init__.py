@@ -1,4 +1,4 @@
-"""Root-mean-square normalisation, plain and gated: with an explicit gradient, or as Triton kernels."""
+"""Root-mean-square normalisation, plain and gated: plain PyTorch with an explicit gradient, or Triton kernels."""
 
 from __future__ import annotations
 

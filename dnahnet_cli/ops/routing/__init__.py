@@ -1,4 +1,4 @@
-"""Where a sequence is cut: plain PyTorch, or Triton kernels."""
+"""Where a sequence is cut: plain PyTorch or Triton kernels."""
 
 from __future__ import annotations
 
