@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,8 @@ from dnahnet_cli.benchmarking.pictures import COLOURS, new_figure
 from dnahnet_cli.benchmarking.sizes import LABELS, LEARNED
 from dnahnet_cli.model.config import Config
 from dnahnet_cli.model.flops import Flops
-from dnahnet_cli.networks.architectures import build
+from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.architectures import build, read_config
 from dnahnet_cli.networks.presets import PRESETS
 
 LENGTHS: Final = tuple(1 << power for power in range(10, 21))
@@ -29,9 +31,13 @@ _SHADES: Final = ("#fdd0a2", "#fd8d3c", "#a63603", "#3182bd", "#08306b")
 
 def count(config: Config, length: int) -> Flops:
     """Return the operations of a forward pass over `length` bases, at the chunk rates that training aims at."""
+    return _network(config.to_json()).flops(length, known_rates(config))
+
+
+@cache
+def _network(config: str) -> Network:
     with torch.device("meta"):
-        network = build(config)
-    return network.flops(length, known_rates(config))
+        return build(read_config(config))
 
 
 def parts(config: Config, length: int) -> dict[str, float]:

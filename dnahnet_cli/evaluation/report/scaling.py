@@ -68,7 +68,7 @@ def _introduction(points: Sequence[Row], result: EvaluationResult) -> str:
     text += f"{_power(budgets[-1])} FLOPs, and compared on {counted(genomes, 'held-out genome')}. These networks are "
     text += "small and have seen little; what holds here need not hold at a hundred times the budget."
     left_out = result.settings.get("runs_left_out", 0)
-    return f"{text} {counted(left_out, 'run')} of the plan were not made." if left_out else text
+    return f"{text} Not made: {counted(left_out, 'run')} of the plan." if left_out else text
 
 
 def _points_table(points: Sequence[Row]) -> str:
