@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from dnahnet_cli.model.network import Network
     from dnahnet_cli.networks.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, EngineOptions
+
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
 
     from dnahnet_cli.networks.weights import load_model
 
+    _keep_freed_memory()
     torch.set_num_threads(threads_of(request))
     device = resolve_device(request.device)
     dtype = resolve_dtype(request.dtype, device)
@@ -138,6 +143,20 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
         f"{torch.get_num_threads()} threads"
     )
     return model, dtype_name
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc, where it is the C library, keep freed memory for the next allocation of that size.
+
+    By default it hands large pieces back to the system at once. They are the same pieces over and over, and the system
+    clears them each time: a tenth of the processor time of a scan.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for parameter, size in (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 24), (M_MMAP_THRESHOLD, 1 << 30):
+        mallopt(parameter, size)
 
 
 def engine_options(request: Request, suffix: int) -> EngineOptions:
