@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,8 +16,6 @@ from dnahnet_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from dnahnet_cli.genome import Gene, Interval
-    from dnahnet_cli.io.table import Column
-    from dnahnet_cli.scoring.embed import Embedding
 
 
 def embed(
@@ -92,6 +90,7 @@ def embed(
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.genes import read_genes
     from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.rows.vectors import Vectors
     from dnahnet_cli.scoring import embed as library
 
     if output == "-" and sys.stdout.isatty():
@@ -122,7 +121,7 @@ def embed(
         provenance = {**session.provenance(with_paths=not no_version), "pool": pool}
         counts: Counter[library.EmbedStatus] = Counter()
         reasons: dict[str, str] = {}
-        table = _Vectors(levels, library.level_widths(engine.model), per_strand=per_strand, genes=genes is not None)
+        table = Vectors(levels, library.level_widths(engine.model), per_strand=per_strand, genes=genes is not None)
         with open_table(
             output,
             table.columns(),
@@ -163,34 +162,3 @@ def _name(place: Gene | Interval) -> str:
     from dnahnet_cli.genome import Gene
 
     return f"{place.name} on {place.contig}" if isinstance(place, Gene) else str(place)
-
-
-class _Vectors:
-    """The table's columns and rows."""
-
-    def __init__(self, levels: Sequence[int], widths: Sequence[int], *, per_strand: bool, genes: bool) -> None:
-        from dnahnet_cli.genome import Strand
-
-        strands = {"_fwd": Strand.FORWARD, "_rev": Strand.REVERSE} if per_strand else {"": None}
-        names = {level: f"stage{level}" if level else "base" for level in levels}
-        self._vectors = {names[level] + end: (level, strand) for level in levels for end, strand in strands.items()}
-        self._widths, self._genes = widths, genes
-
-    def columns(self) -> list[Column]:
-        from dnahnet_cli.io.table import Column
-
-        keys = [Column("chrom", "str"), Column("start", "int"), Column("end", "int")]
-        if self._genes:
-            keys += [Column(name, "str") for name in ("strand", "gene", "locus_tag", "product")]
-        keys += [Column("status", "str"), Column("num_bases", "int")]
-        return keys + [Column(name, "vector", self._widths[level]) for name, (level, _) in self._vectors.items()]
-
-    def row(self, place: Gene | Interval, embedding: Embedding) -> dict[str, Any]:
-        from dnahnet_cli.genome import Gene
-
-        row: dict[str, Any] = {"chrom": place.contig, "start": place.start + 1, "end": place.end}
-        if isinstance(place, Gene):
-            row |= {"strand": place.strand.value, "gene": place.name, "locus_tag": place.locus_tag}
-            row["product"] = place.product or None
-        row |= {"status": embedding.status.value, "num_bases": embedding.stretch.num_bases}
-        return row | {name: embedding.vector(level, strand) for name, (level, strand) in self._vectors.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dnahnet_cli.pictures import RankedGene
     from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.scoring.essentiality import GeneScore
-    from dnahnet_cli.scoring.inserts import InsertScore
 
 
 def essentiality(
@@ -123,6 +122,7 @@ def essentiality(
     from dnahnet_cli.io.genes import call_genes, read_genes
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.pictures import PictureOutput, draw_ranking
+    from dnahnet_cli.rows.genes import columns, ranked
     from dnahnet_cli.scoring.essentiality import EXPLANATION, GeneStatus, Protocol, score_genes
 
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
@@ -142,7 +142,7 @@ def essentiality(
         provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
         picture = PictureOutput(plot, inputs) if plot is not None else None  # refused now, not at the end
         details = _Details(detail, every, {**provenance, "every": str(every)}, inputs)
-        with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
+        with open_table(output, columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
             rows = score_genes(engine, chosen, Protocol(protocol), reporter.advance)
             counts = Counter(row.status for row in rows)
             if rows and not counts[GeneStatus.OK]:
@@ -151,7 +151,7 @@ def essentiality(
                     f"none of {len(rows)} genes could be scored: {first.status.value}, first {first.gene.name} on "
                     f"{first.gene.contig}. Do the annotation and the genome belong together?"
                 )
-            table.write(_ranked(rows))
+            table.write(ranked(rows))
         best = sorted((row for row in rows if row.score is not None), key=lambda row: -(row.score or 0.0))
         details.write(engine, best[:top], reporter)
         if picture is not None:
@@ -174,47 +174,21 @@ def essentiality(
     )
 
 
-def _columns() -> list[Any]:
-    from dnahnet_cli.io.table import Column
-
-    return [
-        Column("chrom", "str"),
-        Column("start", "int"),
-        Column("end", "int"),
-        Column("strand", "str"),
-        Column("gene", "str"),
-        Column("locus_tag", "str"),
-        Column("product", "str"),
-        Column("status", "str"),
-        Column("score", "float"),
-        Column("percentile", "float"),
-        Column("rank", "int"),
-        Column("score_sense", "float"),
-        Column("score_antisense", "float"),
-        Column("num_inserts", "int"),
-        Column("scored_bp", "int"),
-        Column("length_bp", "int"),
-        Column("gc", "float"),
-        Column("partial", "bool"),
-        Column("pseudo", "bool"),
-    ]
-
-
 class _Details:
     """The table of --detail; nothing without a file."""
 
     def __init__(self, path: str | None, every: int, provenance: Mapping[str, str], inputs: Sequence[Path]) -> None:
-        from dnahnet_cli.io.table import Column, open_table
+        from dnahnet_cli.io.table import open_table
+        from dnahnet_cli.rows.genes import insert_columns
 
         self.every = every
-        text = ("chrom", "strand", "gene", "locus_tag", "status")
-        numbers = ("score", "score_sense", "score_antisense")
-        names = ("chrom", "strand", "gene", "locus_tag", "codon", "start", "end", "status", *numbers, "scored_bp")
-        columns = [Column(n, "str" if n in text else "float" if n in numbers else "int") for n in names]
-        self.table = None if path is None else open_table(path, columns, provenance=provenance, forbidden=inputs)
+        self.table = (
+            None if path is None else open_table(path, insert_columns(), provenance=provenance, forbidden=inputs)
+        )
 
     def write(self, engine: Engine, rows: Sequence[GeneScore], reporter: Reporter) -> None:
         """Score stop codons all along some genes, and write a row for each."""
+        from dnahnet_cli.rows.genes import insert_row
         from dnahnet_cli.scoring.inserts import score_inserts, stop_places
 
         if self.table is None:
@@ -224,25 +198,7 @@ class _Details:
         reporter.start("stops", sum(len(stop_places(gene, self.every)) for gene in genes) * len(engine.strands))
         with self.table as table:
             for insert in score_inserts(engine, genes, self.every, reporter.advance):
-                table.write([self._row(insert)])
-
-    def _row(self, insert: InsertScore) -> dict[str, Any]:
-        scored, gene = insert.scored, insert.scored.gene
-        lengths = [score.scored_bp for score in (scored.sense, scored.antisense) if score is not None]
-        return {
-            "chrom": gene.contig,
-            "strand": gene.strand.value,
-            "gene": gene.name,
-            "locus_tag": gene.locus_tag,
-            "codon": insert.codon,
-            "start": insert.start + 1,
-            "end": insert.end,
-            "status": scored.status.value,
-            "score": scored.score,
-            "score_sense": scored.score_sense,
-            "score_antisense": scored.score_antisense,
-            "scored_bp": min(lengths, default=None),
-        }
+                table.write([insert_row(insert)])
 
 
 def _named(row: GeneScore) -> RankedGene:
@@ -250,38 +206,3 @@ def _named(row: GeneScore) -> RankedGene:
 
     assert row.score is not None
     return RankedGene(row.gene.name, row.score, row.score_sense, row.score_antisense)
-
-
-def _ranked(rows: list[GeneScore]) -> list[dict[str, Any]]:
-    """Return table rows in the annotation's order; rank 1 is the highest score, percentile the share at or below."""
-    order = sorted((i for i, row in enumerate(rows) if row.score is not None), key=lambda i: -(rows[i].score or 0.0))
-    rank = {index: place + 1 for place, index in enumerate(order)}
-    table = []
-    for index, row in enumerate(rows):
-        gene = row.gene
-        place = rank.get(index)
-        scored = [score.scored_bp for score in (row.sense, row.antisense) if score is not None]
-        table.append(
-            {
-                "chrom": gene.contig,
-                "start": gene.start + 1,
-                "end": gene.end,
-                "strand": gene.strand.value,
-                "gene": gene.name,
-                "locus_tag": gene.locus_tag,
-                "product": gene.product or None,
-                "status": row.status.value,
-                "score": row.score,
-                "percentile": None if place is None else 100.0 * (len(rank) - place + 1) / len(rank),
-                "rank": place,
-                "score_sense": row.score_sense,
-                "score_antisense": row.score_antisense,
-                "num_inserts": row.num_inserts,
-                "scored_bp": min(scored, default=None),
-                "length_bp": gene.length,
-                "gc": row.gc,
-                "partial": gene.partial,
-                "pseudo": gene.pseudo,
-            }
-        )
-    return table

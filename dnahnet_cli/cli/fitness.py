@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,6 @@ from dnahnet_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from dnahnet_cli.io.fasta import Fasta
     from dnahnet_cli.io.mutants import MutantList
-    from dnahnet_cli.io.table import Column
     from dnahnet_cli.scoring.fitness import MutantScore
     from dnahnet_cli.scoring.proteins import CodingSequence
 
@@ -127,6 +126,7 @@ def fitness(
     from dnahnet_cli.io.mutants import MutantList, read_mutants
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.pictures import PictureOutput, draw_mutants
+    from dnahnet_cli.rows.mutants import columns, row_of
     from dnahnet_cli.scoring.fitness import EXPLANATION, MutantStatus, saturation, score_mutants
 
     if saturate == (mutants is not None):
@@ -146,13 +146,13 @@ def fitness(
         picture = PictureOutput(plot, inputs) if plot is not None else None  # refused now, not at the end
         engine = session.engine()
         provenance = session.provenance(with_paths=not no_version)
-        columns = _columns(with_measured=given.measured is not None)
+        table_columns = columns(with_measured=given.measured is not None)
         reporter.start("mutants", len(given.mutants))
         rows: list[MutantScore] = []
         reasons: dict[str, str] = {}
-        with open_table(output, columns, format=output_format, provenance=provenance, forbidden=inputs) as table:
+        with open_table(output, table_columns, format=output_format, provenance=provenance, forbidden=inputs) as table:
             for index, row in enumerate(score_mutants(engine, coding, given.mutants, reporter.advance)):
-                table.write([_row(row, given, index)])
+                table.write([row_of(row, given, index)])
                 rows.append(row)
                 if row.status is not MutantStatus.OK:
                     reasons.setdefault(row.status.value, f"{EXPLANATION[row.status]} (first: {row.reason or row.text})")
@@ -195,44 +195,6 @@ def _range(text: str | None, coding: CodingSequence) -> range | None:
     return range(int(match[1]) - 1, int(match[2]))
 
 
-def _columns(*, with_measured: bool) -> list[Column]:
-    from dnahnet_cli.io.table import Column
-
-    text, whole = ("mutant", "level", "status", "effect", "reason"), ("num_changes", "num_residues")
-    names = ["mutant", "level", "status", "llr", "llr_fwd", "llr_rev", "effect", "num_changes", "num_residues"]
-    names += ["blosum62", "hydropathy", "volume", *(["measured"] if with_measured else []), "reason"]
-    return [Column(name, "str" if name in text else "int" if name in whole else "float") for name in names]
-
-
-def _row(row: MutantScore, given: MutantList, index: int) -> dict[str, Any]:
-    from dnahnet_cli.genome import Strand
-
-    cells: dict[str, Any] = {"mutant": row.text, "status": row.status.value, "reason": row.reason or None}
-    cells |= {
-        "llr": row.llr,
-        "llr_fwd": row.by_strand.get(Strand.FORWARD),
-        "llr_rev": row.by_strand.get(Strand.REVERSE),
-    }
-    if row.mutant is not None:
-        cells["level"] = row.mutant.level.value
-    if row.recoded is not None:
-        cells |= {"effect": row.recoded.effect, "num_changes": row.recoded.num_changes, **_beside(row)}
-    if given.measured is not None and not math.isnan(given.measured[index]):
-        cells["measured"] = given.measured[index]
-    return cells
-
-
-def _beside(row: MutantScore) -> dict[str, Any]:
-    """Return what needs no model, higher being fitter; empty where the number of residues changes."""
-    from dnahnet_cli.evaluation.baselines import blosum62, hydropathy, volume
-
-    residues = row.recoded.residues if row.recoded is not None else None
-    if residues is None:
-        return {}
-    found = {"blosum62": blosum62(residues), "hydropathy": hydropathy(residues), "volume": volume(residues)}
-    return {"num_residues": len(residues), **{k: None if math.isnan(v) else v for k, v in found.items()}}
-
-
 def _single(rows: list[MutantScore]) -> dict[tuple[int, str], float]:
     """Return the scores of single substitutions by place and residue; of several ways to write one, the first."""
     found: dict[tuple[int, str], float] = {}
@@ -248,6 +210,7 @@ def _correlations(rows: list[MutantScore], given: MutantList) -> list[str]:
     import numpy as np
 
     from dnahnet_cli.evaluation.statistics import interval, resampled_spearman, resamples, spearman
+    from dnahnet_cli.rows.mutants import row_of
 
     if given.measured is None:
         return []
@@ -255,7 +218,7 @@ def _correlations(rows: list[MutantScore], given: MutantList) -> list[str]:
     if len(known) < 3:
         return [f"{len(known)} mutants have both a score and a measurement: too few for a correlation"]
     target = np.array([given.measured[i] for i in known])
-    cells = [_row(rows[i], given, i) for i in known]
+    cells = [row_of(rows[i], given, i) for i in known]
     lines = [f"Spearman correlation with {given.column}, {len(known):,} mutants, 95 % interval:"]
     for name, sign in (("llr", 1), ("blosum62", 1), ("hydropathy", 1), ("volume", 1), ("num_changes", -1)):
         values = np.array([math.nan if row.get(name) is None else sign * row[name] for row in cells], dtype=float)

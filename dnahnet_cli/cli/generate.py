@@ -127,7 +127,7 @@ def generate(
     bits: list[float] = []
     with place as out:
         for drawn in draw(network, codes, options, reporter.advance):
-            bits.append(_bits(drawn))
+            bits.append(drawn.bits_per_base)
             before = codes[drawn.prompt] if with_prompt else codes[drawn.prompt][:0]
             out.write(_record(f"{names[drawn.prompt]}_{drawn.number + 1}", codes[drawn.prompt], before, drawn, made_by))
             out.flush()
@@ -165,20 +165,16 @@ def _prompts(path: str | None, texts: list[str], tmpdir: object) -> dict[str, Co
     return found or {"generated": encode("")}
 
 
-def _bits(drawn: Generated) -> float:
-    import math
-
-    return -float(drawn.log_probs.mean()) / math.log(2)
-
-
 def _record(name: str, prompt: Codes, before: Codes, drawn: Generated, made_by: Mapping[str, str]) -> str:
     """Return a FASTA record whose header says how the sequence was drawn."""
-    import numpy as np
-
     from dnahnet_cli.genome import decode
 
-    facts = {"prompt_bp": str(len(prompt)), "new_bp": str(len(drawn.codes)), "bits_per_base": f"{_bits(drawn):.4f}"}
+    facts = {
+        "prompt_bp": str(len(prompt)),
+        "new_bp": str(len(drawn.codes)),
+        "bits_per_base": f"{drawn.bits_per_base:.4f}",
+    }
     header = " ".join([name, *(f"{key}={value}" for key, value in {**facts, **made_by}.items())])
-    bases = decode(np.concatenate([before, drawn.codes]))
+    bases = decode(before) + drawn.sequence
     lines = [bases[at : at + LINE_BP] for at in range(0, len(bases), LINE_BP)]
     return "\n".join([f">{header}", *lines, ""])

@@ -102,8 +102,8 @@ for _name, _command in (
     ("pack", pack.pack),
 ):
     app.command(_name, no_args_is_help=True)(guarded(_command))
-for _name, _command in (("doctor", doctor.doctor), ("models", models.models)):  # these do something without arguments
-    app.command(_name)(guarded(_command))
+app.command("doctor")(guarded(doctor.doctor))  # these two do something without arguments
+app.command("models")(guarded(models.models))
 app.command("completion", no_args_is_help=True)(guarded(completion.completion))
 for _name, _command in evaluate.MEMBERS.items():
     evaluate.app.command(_name, no_args_is_help=True)(guarded(_command))

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.bigwig import TrackOutput
-    from dnahnet_cli.io.table import Column
     from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.scoring.likelihood import Likelihood
 
@@ -88,6 +87,7 @@ def score(
 
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.rows.likelihood import columns, numbers_of, row_of
     from dnahnet_cli.scoring.likelihood import EXPLANATION, Likelihood, LikelihoodStatus
 
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
@@ -106,9 +106,9 @@ def score(
         if markov is not None:
             provenance["markov"] = str(markov)
         track = _Track(per_base, scopes, inputs, engine, stack, tmpdir)
-        with open_table(output, _columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
+        with open_table(output, columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
             for scope, found in zip(scopes, track.likelihoods(markov, reporter.advance), strict=True):
-                table.write([_row(scope, found)])
+                table.write([row_of(scope, found)])
                 if output == "-":
                     sys.stdout.flush()  # a row is seconds of work: whoever reads along gets it now
                 total += found
@@ -127,7 +127,7 @@ def score(
         "scored": counts[LikelihoodStatus.OK],
         "status": by_status,
         "left_out": 0,
-        "total": _numbers(total),
+        "total": numbers_of(total),
         "seconds": round(reporter.seconds(), 3),
         "peak_memory_mib": peak_memory_mib(),
         "provenance": dict(provenance),
@@ -181,40 +181,6 @@ class _Track:
     def write(self, provenance: Mapping[str, str]) -> None:
         if self.place is not None:
             self.place.write(self.track, self.engine.genome.lengths, provenance)
-
-
-def _columns() -> list[Column]:
-    from dnahnet_cli.io.table import Column
-
-    text, whole = ("chrom", "status"), ("start", "end", "num_bases", "num_unknown")
-    measures = ("log_likelihood", "bits_per_base", "perplexity")
-    numbers = [f"{measure}{strand}" for measure in measures for strand in ("", "_fwd", "_rev")]
-    return [
-        Column(name, "str" if name in text else "int" if name in whole else "float")
-        for name in ("chrom", "start", "end", "status", *whole[2:], *numbers, "bits_order0", "bits_markov")
-    ]
-
-
-def _row(scope: Interval, found: Likelihood) -> dict[str, Any]:
-    return {
-        "chrom": scope.contig,
-        "start": scope.start + 1,
-        "end": scope.end,
-        "status": found.status.value,
-        **_numbers(found),
-    }
-
-
-def _numbers(found: Likelihood) -> dict[str, Any]:
-    """Return what a row and the total have in common."""
-    from dnahnet_cli.genome import Strand
-
-    numbers: dict[str, Any] = {"num_bases": found.num_bases, "num_unknown": found.num_unknown}
-    strands = {"": None, "_fwd": Strand.FORWARD, "_rev": Strand.REVERSE}
-    numbers |= {f"log_likelihood{name}": found.log_likelihood(strand) for name, strand in strands.items()}
-    numbers |= {f"bits_per_base{name}": found.bits_per_base(strand) for name, strand in strands.items()}
-    numbers |= {f"perplexity{name}": found.perplexity(strand) for name, strand in strands.items()}
-    return {**numbers, "bits_order0": found.bits_order0, "bits_markov": found.bits_markov}
 
 
 def _total_line(total: Likelihood) -> str:

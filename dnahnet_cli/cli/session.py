@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 from dnahnet_cli import __version__
 from dnahnet_cli.cli.options import DTypeChoice, StrandChoice
 from dnahnet_cli.cli.reporter import Reporter
-from dnahnet_cli.errors import DeviceError, InputError, UsageError
+from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.networks.devices import resolve_device as resolve_device
+from dnahnet_cli.networks.devices import resolve_dtype as resolve_dtype
+from dnahnet_cli.networks.devices import usable_cores
 
 if TYPE_CHECKING:
-    import torch
-
     from dnahnet_cli.genome import Interval, Strand
     from dnahnet_cli.io.fasta import Fasta
     from dnahnet_cli.model.network import Network
@@ -175,36 +175,7 @@ def engine_options(request: Request, suffix: int) -> EngineOptions:
 
 def threads_of(request: Request) -> int:
     """Return the number of threads to compute with: what was asked for, or one for each processor there is."""
-    return request.threads or _physical_cores()
-
-
-def resolve_device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not name.startswith("cuda"):
-        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
-    if name != "cpu":
-        if not torch.cuda.is_available():
-            raise DeviceError(
-                f"--device {name}: this torch sees no CUDA device; use --device cpu or install a CUDA build"
-            )
-        try:
-            index = torch.device(name).index or 0
-        except RuntimeError as error:
-            raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
-        if index >= torch.cuda.device_count():
-            raise DeviceError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
-    return name
-
-
-def resolve_dtype(choice: DTypeChoice, device: str) -> torch.dtype:
-    import torch
-
-    if choice == "auto":
-        return torch.float32 if device == "cpu" else torch.bfloat16
-    return torch.float32 if choice == "float32" else torch.bfloat16
+    return request.threads or usable_cores()
 
 
 def _positive(text: str) -> int:
@@ -218,11 +189,3 @@ def strands(choice: StrandChoice) -> tuple[Strand, ...]:
 
     both = (Strand.FORWARD, Strand.REVERSE)
     return {"both": both, "forward": both[:1], "reverse": both[1:]}[choice]
-
-
-def _physical_cores() -> int:
-    """Return the cores this process may use; hyper-threads only slow matrix products down."""
-    import torch
-
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(available, torch.get_num_threads()))

@@ -6,10 +6,10 @@ import time
 from collections import Counter
 
 from dnahnet_cli.cli.reporter import Reporter
-from dnahnet_cli.cli.variant_rows import reasons
 from dnahnet_cli.genome import Edit, Variant, encode
 from dnahnet_cli.io.intake import Intake
 from dnahnet_cli.io.variant_output import VariantOutput
+from dnahnet_cli.rows.variants import reasons
 from dnahnet_cli.scoring.variants import Status, VariantScorer
 
 _TIMED = 32  # edits

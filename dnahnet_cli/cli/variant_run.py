@@ -12,7 +12,6 @@ from pathlib import Path
 from dnahnet_cli.cli.reporter import Reporter, close
 from dnahnet_cli.cli.session import Session
 from dnahnet_cli.cli.variant_plan import say_plan
-from dnahnet_cli.cli.variant_rows import fields, key_columns, reasons, row_of
 from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
 from dnahnet_cli.consequences.effects import Effect
 from dnahnet_cli.consequences.load import GeneSet, read_gene_set
@@ -23,6 +22,7 @@ from dnahnet_cli.io.intake import Intake, OnRefMismatch, all_snvs, read_names
 from dnahnet_cli.io.streams import name_some
 from dnahnet_cli.io.variant_output import VariantFormat, VariantOutput, format_of
 from dnahnet_cli.io.variants import VariantReader, read_variants
+from dnahnet_cli.rows.variants import fields, key_columns, reasons, row_of
 from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.engine import Engine
 from dnahnet_cli.scoring.variants import Status, VariantScore, VariantScorer

@@ -132,6 +132,15 @@ def open_table(
     return OpenTable(path, columns, format or _format_of(path), provenance, forbidden, bgzip, clobber)
 
 
+def arrow_schema(columns: Sequence[Column], provenance: Mapping[str, str]) -> pa.Schema:
+    """Return the schema of a table as Parquet and Arrow have it."""
+    import pyarrow as pa
+
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    fields = [(c.name, pa.list_(pa.float32(), c.size) if c.type == "vector" else types[c.type]) for c in columns]
+    return pa.schema(fields, metadata={f"dnahnet.{key}": value for key, value in provenance.items()})
+
+
 def _format_of(path: str | Path | None) -> TableFormat:
     if path is None or str(path) == "-":
         return "tsv"
@@ -171,14 +180,9 @@ class _TsvTable:
 
 class _ParquetTable:
     def __init__(self, file: IO[bytes], columns: Sequence[Column], provenance: Mapping[str, str]) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-        metadata = {f"dnahnet.{key}": value for key, value in provenance.items()}
-        vector = pa.float32()
-        fields = [(c.name, pa.list_(vector, c.size) if c.type == "vector" else types[c.type]) for c in columns]
-        self._schema: pa.Schema = pa.schema(fields, metadata=metadata)
+        self._schema = arrow_schema(columns, provenance)
         self._rows = _Rows(columns)
         self._rows_per_group = _VECTORS_PER_GROUP if any(c.type == "vector" for c in columns) else _ROWS_PER_GROUP
         self._pending: list[list[Cell]] = []

@@ -10,6 +10,7 @@ Shapes: B sequences drawn together, L length, 4 bases.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from dnahnet_cli.errors import UsageError
-from dnahnet_cli.genome import Codes
+from dnahnet_cli.genome import Codes, decode
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.state import State, take
@@ -61,6 +62,16 @@ class Generated:
     number: int  # of this prompt's sequences, from 0
     codes: Codes
     log_probs: Floats
+
+    @property
+    def sequence(self) -> str:
+        """Return the bases as letters."""
+        return decode(self.codes)
+
+    @property
+    def bits_per_base(self) -> float:
+        """Return the mean of -log2 p over the bases."""
+        return -float(self.log_probs.mean()) / math.log(2)
 
 
 def generate(

@@ -1,0 +1,351 @@
+"""The commands as Python: a model, and what it says of a genome, row by row.
+
+    import dnahnet_cli as dnahnet
+
+    model = dnahnet.load_model()
+    for row in model.score_variants("genome.fa", "calls.vcf"):
+        print(row["pos"], row["llr"])
+
+Rows have the columns of the command's table (docs/reference/outputs.md). What the commands say on standard error is not
+said; what is wrong raises an exception of `dnahnet_cli.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from dnahnet_cli import __version__
+from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.genome import Codes, Gene, Interval, Strand, Variant, encode
+from dnahnet_cli.io.fasta import Fasta
+from dnahnet_cli.io.genes import Annotation, call_genes, read_genes
+from dnahnet_cli.io.mutants import MutantList, read_mutants, read_protein
+from dnahnet_cli.io.regions import parse_region
+from dnahnet_cli.io.table import Column
+from dnahnet_cli.io.variants import VariantReader
+from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.devices import resolve_device, resolve_dtype, usable_cores
+from dnahnet_cli.networks.weights import DEFAULT_MODEL, ModelFile, find_model
+from dnahnet_cli.networks.weights import load_model as load_network
+from dnahnet_cli.rows import genes as gene_rows
+from dnahnet_cli.rows import likelihood as likelihood_rows
+from dnahnet_cli.rows import mutants as mutant_rows
+from dnahnet_cli.rows import variants as variant_rows
+from dnahnet_cli.rows.stream import Rows
+from dnahnet_cli.rows.vectors import Vectors
+from dnahnet_cli.scoring.boundaries import chunks_of
+from dnahnet_cli.scoring.embed import Pool, Stretch, embed, level_widths
+from dnahnet_cli.scoring.engine import Engine, EngineOptions
+from dnahnet_cli.scoring.essentiality import Protocol, score_genes
+from dnahnet_cli.scoring.fitness import saturation, score_mutants
+from dnahnet_cli.scoring.generate import GenerateOptions, generate
+from dnahnet_cli.scoring.likelihood import likelihoods
+from dnahnet_cli.scoring.proteins import CodingSequence, find_coding
+from dnahnet_cli.scoring.reading import TileGrid
+from dnahnet_cli.scoring.variants import VariantScorer
+
+Genome: TypeAlias = "str | Path | Mapping[str, str]"  # a FASTA or GenBank file, or sequences by name
+Circular: TypeAlias = "Literal['auto', 'all', 'none'] | Collection[str]"
+StrandName: TypeAlias = Literal["both", "forward", "reverse"]
+
+_STRANDS: Mapping[str, tuple[Strand, ...]] = {
+    "both": (Strand.FORWARD, Strand.REVERSE),
+    "forward": (Strand.FORWARD,),
+    "reverse": (Strand.REVERSE,),
+}
+
+
+def load_model(
+    name: str | Path = DEFAULT_MODEL, *, device: str = "auto", dtype: str = "auto", threads: int | None = None
+) -> Model:
+    """Load a bundled model by name, or a .safetensors file with its card. Raises ModelError, DeviceError, UsageError.
+
+    `threads` are those of torch, for the whole process; all processors unless given.
+    """
+    import torch
+
+    file = find_model(str(name))
+    where = resolve_device(device)
+    num_threads = threads or usable_cores()
+    torch.set_num_threads(num_threads)
+    network = load_network(file, where, resolve_dtype(dtype, where))
+    return Model(file, network, workers=num_threads if where == "cpu" else 1)
+
+
+class _Sequences:
+    """A genome in memory."""
+
+    annotated = False
+    circular: frozenset[str] = frozenset()
+
+    def __init__(self, sequences: Mapping[str, str]) -> None:
+        self._codes = {name: encode(bases) for name, bases in sequences.items()}
+        self.lengths = {name: len(codes) for name, codes in self._codes.items()}
+
+    def codes(self, contig: str, start: int, end: int) -> Codes:
+        return self._codes[contig][start:end]
+
+
+class Model:
+    """A network with its weights. `name`, `sha256` and `card` say which, `network` is the torch module.
+
+    The methods return at once; a genome is opened, and what is wrong with it found, when the first row is read.
+    """
+
+    def __init__(self, file: ModelFile, network: Network, workers: int = 1) -> None:
+        self._workers = workers
+        self.name, self.sha256, self.card, self.network = file.name, file.sha256, file.card, network
+
+    def __repr__(self) -> str:
+        return f"<dnahnet model {self.name}, {self.network.num_parameters():,} parameters>"
+
+    def score_variants(
+        self,
+        genome: Genome,
+        variants: str | Path | Iterable[tuple[str, int, str, str]],
+        *,
+        max_indel: int = 1000,
+        suffix: int = 128,
+        context: int = 1024,
+        strand: StrandName = "both",
+        circular: Circular = "auto",
+    ) -> Rows:
+        """Score variants of a VCF, BCF or table, or (chrom, pos, ref, alt) with 1-based positions; one row per ALT."""
+        columns = [*variant_rows.key_columns(), *(f.column for f in variant_rows.fields(genes=False, phred=False))]
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with _open(genome) as opened:
+                engine = self._engine(opened, circular, suffix, context, strand)
+                scorer = VariantScorer(engine, max_indel)
+                for score in scorer.score(_variants(variants)):
+                    yield variant_rows.row_of(score.variant, score, None, None)
+
+        return Rows(columns, rows(), self._provenance(context, strand, suffix=suffix))
+
+    def essentiality(
+        self,
+        genome: Genome,
+        genes: str | Path | None = None,
+        *,
+        protocol: Literal["single", "multi"] = "single",
+        id_attr: str | None = None,
+        suffix: int = 512,
+        context: int = 1024,
+        strand: StrandName = "both",
+        circular: Circular = "auto",
+    ) -> Rows:
+        """Rank genes by how badly stop codons in them surprise the model. All are scored before the first row."""
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with _open(genome) as opened:
+                annotation = _annotation(genome, opened, genes, id_attr)
+                engine = self._engine(opened, circular, suffix, context, strand, annotation.circular)
+                yield from gene_rows.ranked(score_genes(engine, annotation.genes, Protocol(protocol)))
+
+        provenance = self._provenance(context, strand, suffix=suffix, protocol=protocol)
+        return Rows(gene_rows.columns(), rows(), provenance)
+
+    def boundaries(
+        self,
+        genome: Genome,
+        *,
+        regions: Sequence[str] | None = None,
+        context: int = 1024,
+        strand: StrandName = "both",
+        circular: Circular = "auto",
+    ) -> Rows:
+        """Give the chunks of all stages, sorted: 0-based half-open, with the probability of the cut that opens each."""
+        kinds = {"start": "int", "end": "int", "stage": "int", "probability": "float"}
+        names = ("chrom", "start", "end", "stage", "probability", "strand")
+        columns = [Column(name, kinds.get(name, "str")) for name in names]  # type: ignore[arg-type]
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with _open(genome) as opened:
+                engine = self._engine(opened, circular, 0, context, strand)
+                for scope in filter(len, _scopes(opened, regions)):
+                    for chunks in chunks_of(engine, scope):
+                        values = (chunks.start, chunks.end, chunks.stage, chunks.probability, chunks.reverse)
+                        for start, end, stage, probability, reverse in zip(*(v.tolist() for v in values), strict=True):
+                            cells = (scope.contig, start, end, stage, probability, "-" if reverse else "+")
+                            yield dict(zip(names, cells, strict=True))
+
+        return Rows(columns, rows(), self._provenance(context, strand))
+
+    def score(
+        self,
+        genome: Genome,
+        *,
+        regions: Sequence[str] | None = None,
+        markov: int | None = None,
+        context: int = 1024,
+        strand: StrandName = "both",
+        circular: Circular = "auto",
+    ) -> Rows:
+        """Say how likely each contig, or region such as chr1:1-1000, is."""
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with _open(genome) as opened:
+                engine = self._engine(opened, circular, 0, context, strand)
+                scopes = _scopes(opened, regions)
+                for scope, found in zip(scopes, likelihoods(engine, scopes, markov), strict=True):
+                    yield likelihood_rows.row_of(scope, found)
+
+        return Rows(likelihood_rows.columns(), rows(), self._provenance(context, strand))
+
+    def fitness(
+        self,
+        gene: Genome,
+        mutants: str | Path | Iterable[str] | None = None,
+        *,
+        genome: Genome | None = None,
+        protein: str | Path | None = None,
+        suffix: int = 128,
+        context: int = 1024,
+        strand: StrandName = "both",
+    ) -> Rows:
+        """Score mutants of one gene, from a file or as texts such as M69L; all single substitutions unless given."""
+        given = _mutants(mutants)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with _open(genome if genome is not None else gene) as opened:
+                coding = _coding(gene, opened, protein)
+                chosen = given or MutantList(tuple(saturation(coding.protein.rstrip("*"))))
+                engine = self._engine(opened, "none", suffix, context, strand)
+                for index, row in enumerate(score_mutants(engine, coding, chosen.mutants)):
+                    yield mutant_rows.row_of(row, chosen, index)
+
+        columns = mutant_rows.columns(with_measured=given is not None and given.measured is not None)
+        return Rows(columns, rows(), self._provenance(context, strand, suffix=suffix))
+
+    def embed(
+        self,
+        genome: Genome,
+        *,
+        genes: str | Path | None = None,
+        regions: Sequence[str] | None = None,
+        stages: Collection[int] | None = None,
+        pool: Literal["bases", "chunks", "last"] = "bases",
+        per_strand: bool = False,
+        context: int = 1024,
+        strand: StrandName = "both",
+        circular: Circular = "auto",
+    ) -> Rows:
+        """Give the vectors of each contig, region or gene; stage 0 are the single bases."""
+        num_stages = self.network.config.num_stages
+        levels = sorted(set(stages if stages is not None else range(num_stages + 1)))
+        if not levels or not 0 <= levels[0] <= levels[-1] <= num_stages:
+            raise UsageError(f"stages {levels}: model {self.name} has {num_stages}, and 0 for the bases")
+        table = Vectors(levels, level_widths(self.network), per_strand=per_strand, genes=genes is not None)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with _open(genome) as opened:
+                annotation = read_genes(str(genes)) if genes is not None else Annotation([])
+                engine = self._engine(opened, circular, 0, context, strand, annotation.circular)
+                places: Sequence[Gene | Interval] = annotation.genes if genes else _scopes(opened, regions)
+                stretches = [Stretch.of(place) for place in places]
+                for place, found in zip(places, embed(engine, stretches, Pool(pool)), strict=True):
+                    yield table.row(place, found)
+
+        return Rows(table.columns(), rows(), self._provenance(context, strand, pool=pool))
+
+    def generate(
+        self,
+        prompts: Mapping[str, str] | Sequence[str] = ("",),
+        *,
+        length: int = 1000,
+        number: int = 1,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 1,
+        context: int = 1024,
+    ) -> Rows:
+        """Draw new sequences that go on from prompts, by name or numbered; each without its prompt."""
+        named = dict(prompts) if isinstance(prompts, Mapping) else {f"prompt{n}": p for n, p in enumerate(prompts, 1)}
+        options = GenerateOptions(length, number, temperature, top_p, seed, grid=TileGrid(context=context))
+        columns = [Column("name", "str"), Column("sequence", "str"), Column("bits_per_base", "float")]
+
+        def rows() -> Iterator[dict[str, Any]]:
+            names = list(named)
+            for drawn in generate(self.network, [encode(prompt) for prompt in named.values()], options):
+                name = f"{names[drawn.prompt]}_{drawn.number + 1}"
+                yield {"name": name, "sequence": drawn.sequence, "bits_per_base": drawn.bits_per_base}
+
+        drawn_by = {"temperature": f"{temperature:g}", "top_p": f"{top_p:g}", "seed": str(seed)}
+        return Rows(columns, rows(), self._provenance(context, "forward", **drawn_by))
+
+    def _engine(
+        self,
+        genome: Fasta | _Sequences,
+        circular: Circular,
+        suffix: int,
+        context: int,
+        strand: StrandName,
+        also_circular: frozenset[str] = frozenset(),
+    ) -> Engine:
+        if strand not in _STRANDS:
+            raise UsageError(f"strand {strand!r}: expected both, forward or reverse")
+        names = frozenset(genome.lengths)
+        if circular == "auto":
+            chosen = genome.circular | (also_circular & names)
+        elif isinstance(circular, str):
+            chosen = {"all": names, "none": frozenset[str]()}.get(circular, frozenset({circular}))
+        else:
+            chosen = frozenset(circular)
+        if unknown := sorted(chosen - names):
+            raise InputError(f"circular: the genome has no contig named {unknown[0]!r}")
+        options = EngineOptions(TileGrid(context=context), suffix, workers=self._workers)
+        return Engine(self.network, genome, options, chosen, _STRANDS[strand])
+
+    def _provenance(self, context: int, strand: str, **more: object) -> dict[str, str]:
+        made_by = {"version": __version__, "model": self.name, "model_sha256": self.sha256}
+        return {
+            **made_by,
+            "context": str(context),
+            "strand": strand,
+            **{key: str(value) for key, value in more.items()},
+        }
+
+
+def _open(genome: Genome) -> AbstractContextManager[Fasta | _Sequences]:
+    return nullcontext(_Sequences(genome)) if isinstance(genome, Mapping) else Fasta(Path(genome))
+
+
+def _scopes(genome: Fasta | _Sequences, regions: Sequence[str] | None) -> list[Interval]:
+    if regions is None:
+        return [Interval(name, 0, length) for name, length in genome.lengths.items()]
+    return [parse_region(text, genome.lengths) for text in regions]
+
+
+def _annotation(given: Genome, genome: Fasta | _Sequences, genes: str | Path | None, id_attr: str | None) -> Annotation:
+    if genes is not None:
+        return read_genes(str(genes), id_attr)
+    if isinstance(genome, _Sequences) or isinstance(given, Mapping):
+        raise UsageError("genes are called in a file only: write the sequences to one, or give an annotation")
+    return read_genes(str(given), id_attr) if genome.annotated else call_genes(genome)
+
+
+def _variants(given: str | Path | Iterable[tuple[str, int, str, str]]) -> Iterator[Variant]:
+    if isinstance(given, str | Path):
+        with VariantReader(str(given)) as reader:
+            yield from reader
+    else:
+        for chrom, pos, ref, alt in given:
+            yield Variant(chrom, pos - 1, ref, alt)
+
+
+def _mutants(given: str | Path | Iterable[str] | None) -> MutantList | None:
+    if given is None:
+        return None
+    return read_mutants(str(given)) if isinstance(given, str | Path) else MutantList(tuple(given))
+
+
+def _coding(gene: Genome, within: Fasta | _Sequences, protein: str | Path | None) -> CodingSequence:
+    with _open(gene) as own:
+        if len(own.lengths) != 1:
+            raise InputError(f"{len(own.lengths)} sequences were given as a gene, not one")
+        ((name, length),) = own.lengths.items()
+        found = find_coding(within, own.codes(name, 0, length), name)
+    return CodingSequence.of(within, found, read_protein(Path(protein))[0] if protein is not None else None)

@@ -1,0 +1,170 @@
+"""The Python API: the rows of the commands, imported without anything heavy, and documented as it works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import dnahnet_cli as dnahnet
+from dnahnet_cli.errors import DnahnetError, InputError, UsageError
+from dnahnet_cli.genome import decode
+from tests.cli.conftest import Call
+from tests.conftest import random_codes
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "python.md"
+CHROMOSOME = decode(random_codes(3000, 1))
+GFF = "".join(
+    f"chr1\tx\tCDS\t{start}\t{end}\t.\t{strand}\t0\tID={name}\n"
+    for start, end, strand, name in ((101, 400, "+", "g1"), (501, 800, "-", "g2"), (5, 9, "-", "g3"))
+)
+GENE = "ATGAAACTGGGGTACTTCTGTGCGGATACC"
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> dnahnet.Model:
+    return dnahnet.load_model(tiny_model, device="cpu", threads=1)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "genome.fa").write_text(f">chr1\n{CHROMOSOME}\n")
+    (tmp_path / "genes.gff").write_text(GFF)
+    rows = "".join(f"chr1\t{pos}\t.\t{CHROMOSOME[pos - 1]}\t{alt}\t.\t.\t.\n" for pos, alt in ((50, "N"), (700, "ACG")))
+    (tmp_path / "calls.vcf").write_text(f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n{rows}")
+    (tmp_path / "gene.fa").write_text(f">gene\n{GENE}\n")
+    (tmp_path / "m.tsv").write_text("mutant\tscore\nK2R\t1.5\nW2R\t2\nc.4_6del\t\n")
+    return tmp_path
+
+
+CASES: dict[str, tuple[list[str], Any]] = {
+    "score": (["score", "genome.fa", "--markov", "2"], lambda m: m.score("genome.fa", markov=2)),
+    "regions": (
+        ["score", "genome.fa", "-r", "chr1:5-90", "--strand", "forward"],
+        lambda m: m.score("genome.fa", regions=["chr1:5-90"], strand="forward"),
+    ),
+    "essentiality": (
+        ["essentiality", "genome.fa", "genes.gff", "--protocol", "multi", "--suffix", "100", "--circular", "all"],
+        lambda m: m.essentiality("genome.fa", "genes.gff", protocol="multi", suffix=100, circular="all"),
+    ),
+    "fitness": (["fitness", "gene.fa", "m.tsv"], lambda m: m.fitness("gene.fa", "m.tsv")),
+    "saturation": (["fitness", "gene.fa", "--saturate"], lambda m: m.fitness("gene.fa")),
+    "embed": (
+        ["embed", "genome.fa", "--genes", "genes.gff", "--stage", "1", "--per-strand"],
+        lambda m: m.embed("genome.fa", genes="genes.gff", stages=[1], per_strand=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_are_those_of_the_command(call: Call, model: dnahnet.Model, folder: Path, case: str) -> None:
+    arguments, method = CASES[case]
+    result = call(*arguments, "-o", "out.parquet")
+    assert result.exit_code == 0, result.stderr
+    expected = pq.read_table(folder / "out.parquet")
+    table = method(model).to_arrow()
+    assert table.equals(expected) and table.num_rows
+    if case != "embed":  # there vectors are arrays
+        assert list(method(model)) == expected.to_pylist()
+    kept = {key: value for key, value in expected.schema.metadata.items() if key in table.schema.metadata}
+    assert {b"dnahnet.model", b"dnahnet.model_sha256", b"dnahnet.context", b"dnahnet.strand"} <= kept.keys()
+    assert all(table.schema.metadata[key] == value for key, value in kept.items())
+
+
+def test_variants(call: Call, model: dnahnet.Model, folder: Path) -> None:
+    result = call("score-variants", "genome.fa", "calls.vcf", "-o", "out.parquet")
+    assert result.exit_code == 0, result.stderr
+    expected = pq.read_table(folder / "out.parquet")
+    rows = list(model.score_variants("genome.fa", "calls.vcf"))
+    same = [name for name in rows[0] if name in expected.column_names]
+    assert rows == expected.select(same).to_pylist() and {"llr", "status", "alt_index", "scored_bp"} <= set(same)
+    tuples = [("chr1", 50, CHROMOSOME[49], "N"), ("chr1", 700, CHROMOSOME[699], "ACG")]
+    assert list(model.score_variants({"chr1": CHROMOSOME}, tuples)) == rows
+
+
+def test_boundaries_are_the_lines_of_the_bed(call: Call, model: dnahnet.Model) -> None:
+    lines = [line.split("\t") for line in call("boundaries", "genome.fa").stdout.splitlines() if line[0] != "#"]
+    rows = list(model.boundaries("genome.fa"))
+    assert lines == [
+        [
+            r["chrom"],
+            str(r["start"]),
+            str(r["end"]),
+            f"stage{r['stage']}",
+            str(round(1000 * r["probability"])),
+            r["strand"],
+        ]
+        for r in rows
+    ]
+    frame = model.boundaries("genome.fa", regions=["chr1:1-100"]).to_pandas()
+    assert (frame["end"] - frame["start"]).groupby([frame["stage"], frame["strand"]]).sum().tolist() == [100] * 4
+
+
+def test_generated_sequences(call: Call, model: dnahnet.Model) -> None:
+    text = call("generate", "--prompt", "ACGTAC", "-n", "2", "-l", "40", "--seed", "3").stdout
+    rows = list(model.generate(["ACGTAC"], number=2, length=40, seed=3))
+    assert re.findall(r">(\S+) .*\n([ACGT]+)\n", text) == [(row["name"], row["sequence"]) for row in rows]
+    assert [row["name"] for row in model.generate({"one": "A"}, length=1)] == ["one_1"]
+
+
+def test_rows_come_once_and_one_by_one(model: dnahnet.Model) -> None:
+    rows = model.score({"a": CHROMOSOME[:200], "b": "NN", "c": CHROMOSOME[:100]})
+    assert isinstance(rows, dnahnet.Rows)
+    first = next(rows)
+    assert list(first) == rows.columns and first["chrom"] == "a"
+    rest = rows.to_pandas()
+    assert rest["chrom"].tolist() == ["b", "c"] and list(rows) == []
+    assert rest["num_bases"].dtype == pd.Int64Dtype() and pd.isna(rest["bits_per_base"][0])
+    genes = model.essentiality("genome.fa", "genes.gff").to_pandas()
+    assert genes["rank"].dtype == pd.Int64Dtype() and genes["rank"].isna().tolist() == [False, False, True]
+
+
+def test_what_is_wrong_raises(model: dnahnet.Model) -> None:
+    for wrong, kind in (
+        (lambda: list(model.score("missing.fa")), InputError),
+        (lambda: list(model.score("genome.fa", regions=["nowhere"])), UsageError),
+        (lambda: list(model.score("genome.fa", strand="sideways")), UsageError),
+        (lambda: list(model.score("genome.fa", circular=["nowhere"])), InputError),
+        (lambda: model.embed("genome.fa", stages=[9]), UsageError),
+        (lambda: list(model.essentiality({"a": "ACGT"})), UsageError),
+        (lambda: dnahnet.load_model("nonsense"), DnahnetError),
+        (lambda: dnahnet.load_model(device="abacus"), UsageError),
+        (lambda: dnahnet.load_model(dtype="float8"), UsageError),
+    ):
+        with pytest.raises(kind):
+            wrong()
+    with pytest.raises(AttributeError):
+        dnahnet.nothing  # noqa: B018
+
+
+def test_importing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, dnahnet_cli\n"
+        "assert dnahnet_cli.__version__ and set(dnahnet_cli.__all__) <= set(dir(dnahnet_cli))\n"
+        "heavy = {'torch', 'pandas', 'pyarrow', 'numpy', 'pysam', 'typer'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "import dnahnet_cli.networks.devices\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_page_works_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """All code of the page, from top to bottom, as a reader would paste it."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) >= 5
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), names)
+    shown = capsys.readouterr().out
+    assert "missing.fa does not exist" in shown and "spanning_deletion None" in shown
+    methods = re.findall(r"^\| `(\w+)\(", PAGE.read_text(), re.MULTILINE)
+    public = {name for name in vars(dnahnet.Model) if not name.startswith("_")}
+    assert set(methods) == public
