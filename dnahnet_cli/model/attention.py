@@ -35,7 +35,7 @@ def attend_causally(q_BHLP: Tensor, k_BHSP: Tensor, v_BHSP: Tensor, allowed_B1LS
     q_BHLP = q_BHLP * size**-0.5
     y_BHLP = torch.empty_like(q_BHLP)
     later = torch.full((min(CAUSAL_BLOCK, length),) * 2, -torch.inf, dtype=q_BHLP.dtype, device=q_BHLP.device).triu_(1)
-    for start in range(0, length, CAUSAL_BLOCK):
+    for start in reversed(range(0, length, CAUSAL_BLOCK)):  # the largest scores first: the others fit where they lay
         end = min(start + CAUSAL_BLOCK, length)
         for row in range(batch):
             hidden = None if allowed_B1LS is None else ~allowed_B1LS[row, 0, start:end, : before + end]
