@@ -44,6 +44,8 @@ def test_vectors_are_those_of_the_network_run_by_hand(model: HNet) -> None:
     length_B = torch.tensor([tokens.shape[1]])
     with torch.inference_mode():
         x_BLD = model.embedding(tokens).float()
+        if model.clock is not None:
+            x_BLD = x_BLD + model.clock(torch.arange(tokens.shape[1]) % model.config.period)
         y_BLD, _, (outer, inner) = model.stage(x_BLD, length_B, None, Capture.at_ends(length_B))
         logits_BL4 = model.head(y_BLD)
         encoded, _ = model.stage.encoder(x_BLD, None, Capture.at_ends(length_B))

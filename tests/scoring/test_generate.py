@@ -57,15 +57,15 @@ def test_at_temperature_0_the_likeliest_base_is_taken(model: HNet) -> None:
 
 def test_a_sequence_depends_on_seed_prompt_and_number_alone(model: HNet) -> None:
     prompts = [NONE, random_codes(10, 1), NONE]
-    together = draw(model, *prompts, number=4, batch=3)
-    one_by_one = draw(model, *prompts, number=4, batch=1)
+    together = draw(model, *prompts, number=4, batch=3, temperature=2.0)
+    one_by_one = draw(model, *prompts, number=4, batch=1, temperature=2.0)
     assert [(d.prompt, d.number) for d in together] == [(p, n) for p in range(3) for n in range(4)]
     texts = [d.codes.tobytes() for d in together]
     assert texts == [d.codes.tobytes() for d in one_by_one]
     assert len(set(texts)) == 12  # even of the same prompt given twice
-    assert draw(model, *prompts, number=2)[1].codes.tobytes() == texts[1]
-    assert draw(model, *prompts, number=1, seed=2)[0].codes.tobytes() != texts[0]
-    assert draw(model, NONE, length=9)[0].codes.tobytes() == texts[0][:9]
+    assert draw(model, *prompts, number=2, temperature=2.0)[1].codes.tobytes() == texts[1]
+    assert draw(model, *prompts, number=1, seed=2, temperature=2.0)[0].codes.tobytes() != texts[0]
+    assert draw(model, NONE, length=9, temperature=2.0)[0].codes.tobytes() == texts[0][:9]
 
 
 def test_first_bases_are_as_frequent_as_the_network_says(model: HNet) -> None:
@@ -109,7 +109,9 @@ def test_memory_does_not_grow_with_the_length(model: HNet, monkeypatch: pytest.M
     monkeypatch.setattr(model, "forward", watched)
     draw(model, NONE, length=48 * 5)
     by_tile = [max(sizes[at : at + 48]) for at in range(0, len(sizes), 48)]
-    assert len(by_tile) == 5 and max(by_tile[3:]) <= 1.5 * max(by_tile[1:3])  # only the chunks of a tile vary
+    assert (
+        len(by_tile) == 5 and min(by_tile) > 0 and max(by_tile[3:]) <= 1.5 * max(by_tile[1:3])
+    )  # only the chunks of a tile vary
 
 
 def _attention(state: Any) -> Iterator[AttentionState]:
@@ -118,6 +120,8 @@ def _attention(state: Any) -> Iterator[AttentionState]:
     elif isinstance(state, tuple):
         for part in state:
             yield from _attention(part)
+    elif hasattr(state, "layers"):
+        yield from _attention(state.layers)
     elif hasattr(state, "inner"):
         for part in (state.encoder, state.inner, state.decoder):
             yield from _attention(part)
