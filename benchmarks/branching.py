@@ -33,6 +33,7 @@ from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.regions import parse_region
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.allocator import keep_freed_memory
 from dnahnet_cli.networks.weights import DEFAULT_MODEL, find_model, load_model
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.scoring.calibration import random_snvs
@@ -146,6 +147,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not 1 <= arguments.rounds <= arguments.sample:
         parser.error("--rounds must be from 1 to --sample")
+    keep_freed_memory()  # as the program does
     torch.set_num_threads(1)
     file = find_model(arguments.model)
     with Fasta(arguments.genome) as fasta:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import shlex
 import sys
 from collections.abc import Iterable
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from dnahnet_cli.model.network import Network
     from dnahnet_cli.networks.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, EngineOptions
-
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -130,9 +126,10 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
     """Set the threads, load the network, and return it with the name of its dtype."""
     import torch
 
+    from dnahnet_cli.networks.allocator import keep_freed_memory
     from dnahnet_cli.networks.weights import load_model
 
-    _keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(threads_of(request))
     device = resolve_device(request.device)
     dtype = resolve_dtype(request.dtype, device)
@@ -143,20 +140,6 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
         f"{torch.get_num_threads()} threads"
     )
     return model, dtype_name
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc, where it is the C library, keep freed memory for the next allocation of that size.
-
-    By default it hands large pieces back to the system at once. They are the same pieces over and over, and the system
-    clears them each time: a tenth of the processor time of a scan.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    for parameter, size in (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 24), (M_MMAP_THRESHOLD, 1 << 30):
-        mallopt(parameter, size)
 
 
 def engine_options(request: Request, suffix: int) -> EngineOptions:

@@ -63,7 +63,7 @@ class EngineOptions:
     grid: TileGrid = field(default_factory=TileGrid)
     suffix: int = 128
     batch_tokens: int = 8192
-    batch_branches: int = 32
+    batch_branches: int = 64
     workers: int = 1
 
 
