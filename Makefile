@@ -1,5 +1,6 @@
 # make demo: install if needed, then run the three commands on phage lambda. make test: every check.
 # make results DATA=<folder>: every evaluation of the bundled model, and docs/results.md (docs/how-to.md).
+# make wheel: the packages, in dist/. make docs: the documentation as a site, in build/site/.
 
 PYTHON ?= python3
 VENV = .venv
@@ -13,7 +14,7 @@ SHOW = awk -F '\t' ' \
 	row == 1 { sub(/^\043/, ""); n = split(want, name, " "); for (i = 1; i <= NF; i++) at[$$i] = i } \
 	{ line = " "; for (i = 1; i <= n; i++) if (name[i] in at) line = line sprintf(" %-12s", $$(at[name[i]])); print line }'
 
-.PHONY: install demo test lint clean results
+.PHONY: install demo test lint wheel docs clean results
 
 install: $(INSTALLED)
 
@@ -133,6 +134,16 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m hatchling build -d dist
+	@ls -lh dist
+
+# mkdocs is no part of the development extras: it is installed when it is first asked for.
+docs: $(INSTALLED)
+	@test -x $(BIN)/mkdocs || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in build/site/; begin with index.html"
 
 clean:
 	rm -rf $(VENV) demo-out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
