@@ -15,7 +15,7 @@ from dnahnet_cli.scoring.engine import Engine, StrandScore
 
 MISMATCH_SAMPLE: Final = 1000
 MISMATCH_LEAST: Final = 100
-FIRST_BLOCK: Final = 8
+FIRST_BLOCK: Final = 4
 BLOCK: Final = 4096
 
 

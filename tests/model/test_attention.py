@@ -114,3 +114,39 @@ def test_bfloat16_is_close(window: int | None) -> None:
     y, _ = module(x, None, Capture.nowhere())
     assert y.dtype == torch.bfloat16
     near(y, expected, 0.05 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("window", [5, BLOCK, None])
+@pytest.mark.parametrize("block", [32, 256])
+@pytest.mark.parametrize("seen", [(150, 150), (70, 150)], ids=["alike", "padded"])
+@torch.no_grad()
+def test_inference_equals_one_softmax_per_query(
+    window: int | None, block: int, seen: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the start, from states of like and unlike age with more to be captured, and to the end."""
+    monkeypatch.setattr(attention, "CAUSAL_BLOCK", block)
+    module, x = layer(window), draw(300)
+    expected = naive(module, x)
+    first, state = module(x[:, :150], None, Capture(torch.tensor([0, 1]), torch.tensor(seen)))
+    near(first, expected[:, :150])
+    second = torch.stack([x[row, seen[row] : seen[row] + 90] for row in range(2)])
+    y, state = module(second, state, Capture(torch.tensor([1, 0]), torch.tensor([90, 90])))
+    third = torch.stack([x[row, seen[row] + 90 : seen[row] + 120] for row in (1, 0)])
+    z, none = module(third, state, Capture.nowhere())
+    assert len(none.num_seen_B) == 0
+    for row in range(2):
+        near(y[row], expected[row, seen[row] : seen[row] + 90])
+        near(z[1 - row], expected[row, seen[row] + 90 : seen[row] + 120])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 100)), min_size=1, max_size=7), st.integers(1, 60))
+@torch.no_grad()
+def test_rows_that_go_on_along_one_sequence_share_its_keys(places: list[tuple[int, int]], length: int) -> None:
+    module, x = layer(None), draw(160)
+    expected = naive(module, x)
+    rows, at = (torch.tensor(values) for values in zip(*places, strict=True))
+    _, state = module(x[:, :100], None, Capture(rows, at))
+    y, _ = module(torch.stack([x[row, start : start + length] for row, start in places]), state, Capture.nowhere())
+    for k, (row, start) in enumerate(places):
+        near(y[k], expected[row, start : start + length])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dnahnet_cli.model.layers import Linear, RMSNorm, set_compute_dtype
+from dnahnet_cli.model.layers import Linear, RMSNorm, product, set_compute_dtype
 from dnahnet_cli.ops.norm.explicit import RMSNormFunction
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=3)
@@ -87,3 +87,26 @@ def test_linear_maps_compute_in_the_dtype_they_are_told() -> None:
     set_compute_dtype(layer, torch.bfloat16)
     assert layer(x).dtype == torch.bfloat16 and layer.weight.dtype == torch.float32
     torch.testing.assert_close(layer(x).float(), expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [0, 1, 37])
+@torch.no_grad()
+def test_products_without_gradients_equal_those_with(dtype: torch.dtype, rows: int) -> None:
+    """oneDNN's product, whatever lies in memory how."""
+    x = torch.randn(2, rows, 24, generator=torch.Generator().manual_seed(0)).to(dtype)
+    wide = torch.randn(10, 40, generator=torch.Generator().manual_seed(1)).to(dtype)
+    for weight in (wide[:, :24].contiguous(), wide[:, :24], wide.reshape(40, 10)[:24].mT, wide[:0, :24]):
+        for inputs in (x, x.transpose(0, 1), torch.cat([x, x], dim=-1)[..., 12:36]):
+            expected = inputs.double() @ weight.double().mT
+            tolerance = 1e-5 if dtype == torch.float32 else 0.01
+            torch.testing.assert_close(product(inputs, weight).double(), expected, rtol=tolerance, atol=tolerance)
+
+
+@torch.no_grad()
+def test_parts_are_the_output_divided() -> None:
+    linear = Linear(24, 10)
+    x = torch.randn(3, 5, 24, generator=torch.Generator().manual_seed(0))
+    for part, expected in zip(linear.parts(x, (4, 5, 1)), linear(x).split([4, 5, 1], dim=-1), strict=True):
+        torch.testing.assert_close(part, expected)
+        assert part.is_contiguous()
