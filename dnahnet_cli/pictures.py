@@ -107,7 +107,7 @@ def draw_mutants(
     figure = Figure(
         figsize=(2.2 + 0.13 * min(row_size, len(protein)), 1.2 + 3.1 * len(rows)), dpi=110, layout="constrained"
     )
-    middle, reach = _scale(grid)
+    middle, reach = colour_range(grid)
     for axes, own in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows, strict=True):
         block = np.full((len(RESIDUES), min(row_size, len(protein))), np.nan)
         block[:, : len(own)] = grid[:, own.start : own.stop]
@@ -122,7 +122,7 @@ def draw_mutants(
     return figure
 
 
-def _scale(grid: npt.NDArray[np.float64]) -> tuple[float, float]:
+def colour_range(grid: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the middle of the colours, and how far they reach to either side: to the 2nd and 98th percentile."""
     known = grid[~np.isnan(grid)]
     if not len(known):

@@ -24,6 +24,7 @@ from dnahnet_cli.cli import (
     generate,
     models,
     pack,
+    report,
     score,
     score_variants,
     train,
@@ -98,6 +99,7 @@ for _name, _command in (
     ("score", score.score),
     ("embed", embed.embed),
     ("generate", generate.generate),
+    ("report", report.report),
     ("train", train.train),
     ("pack", pack.pack),
 ):

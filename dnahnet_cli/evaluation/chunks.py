@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ import numpy.typing as npt
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Interval, Strand
 from dnahnet_cli.io.streams import Source, describe, name_some
-from dnahnet_cli.scoring.boundaries import Chunks
+
+if TYPE_CHECKING:
+    from dnahnet_cli.scoring.boundaries import Chunks
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 Key: TypeAlias = tuple[str, Strand, int]  # contig, strand, stage
@@ -96,7 +98,7 @@ def read_cuts(path: str, lengths: Mapping[str, int]) -> Cuts:
                 if is_pair and name.startswith(PROVENANCE):
                     made_by[name.removeprefix(PROVENANCE)] = value
                 continue
-            start, end, key = _chunk(f"{source.name}:{number}", line, lengths, stages)
+            start, end, key = parse_chunk(f"{source.name}:{number}", line, lengths, stages)
             starts, ends = columns.setdefault(key, ([], []))
             starts.append(start)
             ends.append(end)
@@ -146,7 +148,8 @@ def merged(scopes: Iterable[Interval]) -> list[Interval]:
     return whole
 
 
-def _chunk(where: str, line: bytes, lengths: Mapping[str, int], stages: dict[bytes, int]) -> tuple[int, int, Key]:
+def parse_chunk(where: str, line: bytes, lengths: Mapping[str, int], stages: dict[bytes, int]) -> tuple[int, int, Key]:
+    """Return start, end, and contig, strand and stage of a line of BED; `stages` is filled. Raises InputError."""
     fields = line.rstrip(b"\r\n").split(b"\t")
     if len(fields) < 6 or not (fields[1].isdigit() and fields[2].isdigit()) or fields[5] not in (b"+", b"-"):
         raise InputError(f"{where} is no chunk: contig, start, end, stage, score and strand, separated by tabs.")

@@ -21,6 +21,7 @@ COMMANDS = [
     "score",
     "embed",
     "generate",
+    "report",
     "train",
     "pack",
     "doctor",
