@@ -114,6 +114,22 @@ class _Pass:
     branches: list[_Branch] = field(default_factory=list)
 
 
+_Key = tuple[str, Strand, tuple[int, int, bytes]]  # what tells branches apart: contig, strand, edit
+
+
+@dataclass
+class _Unit:
+    """Edits that are computed together: which branch is whose, and the passes that they branch off."""
+
+    where: list[dict[Strand, _Key]] = field(default_factory=list)
+    branches: dict[_Key, _Branch | None] = field(default_factory=dict)
+    passes: dict[tuple[str, Strand, int], _Pass] = field(default_factory=dict)
+
+    def scores(self) -> list[dict[Strand, StrandScore | None]]:
+        found = {key: branch.score if branch else None for key, branch in self.branches.items()}
+        return [{strand: found[key] for strand, key in keys.items()} for keys in self.where]
+
+
 class Engine:
     """Scores edits of a genome, and scans it, with one network."""
 
@@ -199,22 +215,53 @@ class Engine:
 
         Edits that make the same sequence are computed once. `progress` is called with the number of strand-edits done.
         """
-        where: list[dict[Strand, tuple[str, Strand, tuple[int, int, bytes]]]] = []
-        passes: dict[tuple[str, Strand, int], _Pass] = {}
-        branches: dict[tuple[str, Strand, tuple[int, int, bytes]], _Branch | None] = {}
+        return next(self.score_units([edits], progress))
+
+    def score_units(
+        self, units: Iterable[Sequence[Edit]], progress: Callable[[int], None] = lambda done: None
+    ) -> Iterator[list[dict[Strand, StrandScore | None]]]:
+        """Score edits unit by unit, as `score` does; the workers are a little ahead.
+
+        What is computed together is of one unit, so no byte of its scores depends on the units before and after it.
+        """
+        abandoned = Event()
+
+        def work(item: tuple[list[_Pass], _Unit | None]) -> _Unit | None:
+            passes, finished = item
+            if passes:
+                self._run_job(passes, progress, abandoned)
+            return finished
+
+        try:
+            for finished in self._side_by_side(work, self._items(units)):
+                if finished is not None:
+                    yield finished.scores()
+        finally:
+            abandoned.set()
+
+    def _items(self, units: Iterable[Sequence[Edit]]) -> Iterator[tuple[list[_Pass], _Unit | None]]:
+        """Yield the jobs of the units in order; with its last job, the unit."""
+        for edits in units:
+            unit = self._unit(edits)
+            jobs = list(self._jobs(list(unit.passes.values()))) or [[]]
+            for job in jobs[:-1]:
+                yield job, None
+            yield jobs[-1], unit
+
+    def _unit(self, edits: Sequence[Edit]) -> _Unit:
+        unit = _Unit()
         for edit in edits:
             keys = {}
             for strand in self.strands:
                 reading = self.reading(edit.contig, strand)
                 local = reading.localise(edit)
                 key = keys[strand] = (edit.contig, strand, local.key)
-                if key not in branches:
-                    branch = branches[key] = self._branch(reading, local)
+                if key not in unit.branches:
+                    branch = unit.branches[key] = self._branch(reading, local)
                     if branch is not None:
-                        self._pass_of(passes, reading, local).branches.append(branch)
-            where.append(keys)
-        self._run(list(passes.values()), progress)
-        return [{strand: b.score if (b := branches[key]) else None for strand, key in keys.items()} for keys in where]
+                        self._pass_of(unit.passes, reading, local).branches.append(branch)
+            unit.where.append(keys)
+        return unit
 
     def _branch(self, reading: Reading, local: LocalEdit) -> _Branch | None:
         """Return the bases to compare: as many after the edit's first base as both alleles have, up to the first N."""
@@ -236,17 +283,11 @@ class Engine:
             passes[key] = _Pass(reading, begin, reading.window(begin, end + reading.grid.max_scored))
         return passes[key]
 
-    def _run(self, passes: Sequence[_Pass], progress: Callable[[int], None]) -> None:
-        """Run the passes, in jobs that pool their branches over passes so that sparse edits still fill a batch."""
-        abandoned = Event()
-        try:
-            for _ in self._side_by_side(lambda job: self._run_job(job, progress, abandoned), self._jobs(passes)):
-                pass
-        finally:
-            abandoned.set()
-
     def _jobs(self, passes: Sequence[_Pass]) -> Iterator[list[_Pass]]:
-        """Divide the passes into jobs of limited size, whatever the number of workers."""
+        """Divide the passes into jobs of limited size, whatever the number of workers.
+
+        Jobs pool the branches of several passes, so that sparse edits still fill a batch.
+        """
         job: list[_Pass] = []
         tokens = branches = 0
         for whole in passes:
