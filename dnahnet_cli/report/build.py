@@ -252,7 +252,7 @@ def _summary(gathered: _Gathered) -> str:
     count = f"{len(lengths):,} contigs" if len(lengths) > 1 else "1 contig"
     facts = [("genome", f"{Path(gathered.fasta.path).name}, {count}, {sum(lengths.values()):,} bases")]
     models = {
-        f"{made.get('model', '?')}, sha256 {made['model_sha256']}": None
+        f"{made.get('model', '?')}, sha256 {made['model_sha256'][:12]}": None
         for _, made in gathered.made_by
         if "model_sha256" in made
     }

@@ -103,6 +103,7 @@ class RowTable {
       const button = element("button", { type: "button" }, column.label);
       button.addEventListener("click", () => this.sort(index));
       const cell = element("th", { scope: "col", "aria-sort": "none" }, button);
+      if (this.isNumber(index)) cell.className = "number";
       head.append(cell);
       return cell;
     });
@@ -123,9 +124,12 @@ class RowTable {
     return element("div", { className: "pager" }, this.back, this.next, this.status);
   }
 
+  isNumber(column) {
+    return this.rows.some((row) => typeof row.cells[column] === "number");
+  }
+
   sort(column) {
-    const isNumber = this.rows.some((row) => typeof row.cells[column] === "number");
-    const first = isNumber && !["rank", "pos", "start", "end"].includes(this.columns[column].key) ? -1 : 1;
+    const first = this.isNumber(column) && !["rank", "pos", "start", "end"].includes(this.columns[column].key) ? -1 : 1;
     const direction = this.sorting.column === column ? -this.sorting.direction : first;
     this.sorting = { column, direction };
     this.rows.sort((one, other) => compare(one.cells[column], other.cells[column], direction));

@@ -148,15 +148,14 @@ def _read_bigwig(path: str, windows: Sequence[Interval]) -> list[Floats]:
         ) from error
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist: check the path.")
+    values = [np.full(len(window), np.nan) for window in windows]
     try:
         with closing(pybigtools.open(path)) as file:
-            known = file.chroms()
-            return [
-                np.asarray(file.values(own.contig, own.start, own.end, missing=np.nan), dtype=np.float64)
-                if own.contig in known
-                else np.full(len(own), np.nan)
-                for own in windows
-            ]
+            for window, own in zip(windows, values, strict=True):
+                if window.contig in file.chroms():
+                    for start, end, value in file.records(window.contig, window.start, window.end):
+                        own[max(0, start - window.start) : max(0, end - window.start)] = value
+        return values
     except (OSError, ValueError, RuntimeError, pybigtools.BBIReadError) as error:
         raise InputError(f"{path} cannot be read as bigWig: {error}.") from error
 

@@ -25,7 +25,12 @@ def choose_windows(wanted: Iterable[Interval], max_bp: int = MAX_BP) -> list[Int
 
 
 def _fitting(stretch: Interval, windows: Iterable[Interval], left: int) -> Interval:
-    """Return as much of a stretch as adds no more than `left` bases to the windows that there are."""
-    shared = sum(min(own.end, stretch.end) - max(own.start, stretch.start) for own in windows if own.overlaps(stretch))
-    excess = len(stretch) - shared - left
-    return stretch if excess <= 0 else Interval(stretch.contig, stretch.start, max(stretch.start, stretch.end - excess))
+    """Return as much of a stretch as adds no more than `left` bases to windows that do not overlap."""
+    at = stretch.start
+    for own in sorted((own for own in windows if own.overlaps(stretch)), key=lambda own: own.start):
+        gap = max(0, own.start - at)
+        if gap >= left:
+            break
+        left -= gap
+        at = max(at, own.end)
+    return Interval(stretch.contig, stretch.start, min(stretch.end, at + left))
