@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from markdown import Extension, Markdown
 from mkdocs.config.defaults import MkDocsConfig
@@ -23,7 +22,7 @@ LINK = re.compile(r"(?<=\]\()([^)\s#]+)(?=[)#\s])")
 
 
 class _Indent(Extension):
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:
         md.tab_length = 2
         md.build_parser()  # which took the width as it was
 
