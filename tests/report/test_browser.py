@@ -1,6 +1,7 @@
 """The page in a real browser: it loads without errors and without the network, and its rows move the genome browser.
 
-Needs playwright and a Chromium of the machine's own (chromium, google-chrome; or CHROMIUM, the path of one).
+Needs playwright, which is in the extra `browser`, and a Chromium of the machine's own: on the PATH as chromium or
+google-chrome, or at the path in CHROMIUM.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Interval
 from dnahnet_cli.io.bigwig import Track, TrackOutput
+from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.pictures import RESIDUES
-from dnahnet_cli.report.contigs import Contigs
+from dnahnet_cli.report.contigs import Contigs, sequence
 from dnahnet_cli.report.pictures import draw_map, draw_ranking, mutant_map
 from dnahnet_cli.report.signals import BIN_BP, read_chunks, read_signal
 from dnahnet_cli.report.windows import choose_windows
@@ -158,3 +161,17 @@ def test_the_ranking_is_a_picture_of_its_scores(scores: list[tuple[str, float]])
     assert len(list(svg.iter("circle"))) == min(15, len(scores))
     ends = [float(circle.get("cx") or "nan") for circle in svg.iter("circle")]
     assert ends == sorted(ends, reverse=True) and all(559.9 <= x <= 880.1 for x in ends)
+
+
+def test_a_large_genome_is_there_where_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "g.fa").write_text(">c\n" + "ACGT" * 25 + "\n")
+    with Fasta(tmp_path / "g.fa") as fasta:
+        whole, is_whole = sequence(fasta, Contigs(fasta.lengths), [])
+        assert is_whole and unpacked(whole) == ">c\n" + "ACGT" * 25 + "\n"
+        monkeypatch.setattr("dnahnet_cli.report.contigs.MAX_SEQUENCE_BP", 99)
+        part, is_whole = sequence(fasta, Contigs(fasta.lengths), [Interval("c", 4, 9), Interval("c", 8, 12)])
+    assert not is_whole and unpacked(part) == ">c\nNNNN" + "ACGTACGT" + "N" * 88 + "\n"
+
+
+def unpacked(text: str) -> str:
+    return gzip.decompress(base64.b64decode(text)).decode()
