@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dnahnet_cli.model.layers import Float32Linear
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.routing import boundary_probability
 
@@ -56,8 +57,8 @@ class Router(Chunker):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
+        self.query = Float32Linear(width, width)
+        self.key = Float32Linear(width, width)
 
     def reset(self) -> None:
         """Start from the identity: before training, p is the distance between neighbouring states."""

@@ -23,7 +23,7 @@ from dnahnet_cli.model.attention import Attention, SwiGLU
 from dnahnet_cli.model.chunking import Chunker, Router, StageTrace, rooms
 from dnahnet_cli.model.config import NUM_BASES, LayerSizes, Layout, ModelConfig, parse_layers
 from dnahnet_cli.model.flops import Flops, flops
-from dnahnet_cli.model.layers import Linear, RMSNorm
+from dnahnet_cli.model.layers import Float32Linear, Linear, RMSNorm
 from dnahnet_cli.model.mamba import Mamba2
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.network import Output as Output
@@ -100,7 +100,7 @@ class Stage(nn.Module):
             self.inner = Stack(config, inner[0], inner_width, config.windows[depth + 1])
         else:
             self.inner = Stage(config, inner, depth + 1, chunker)
-        self.residual = nn.Linear(width, width, bias=False)
+        self.residual = Float32Linear(width, width)
         self.decoder = Stack(config, decoder, width, config.windows[depth])
 
     def reset(self, num_residuals: int = 0) -> None:

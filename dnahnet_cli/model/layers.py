@@ -1,4 +1,4 @@
-"""The two layers everything is made of: a linear map with its own compute dtype, and RMSNorm."""
+"""The layers everything is made of: linear maps, with a compute dtype or in float32, and RMSNorm."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ class Linear(nn.Linear):
             return self(x).split(sizes, dim=-1)  # type: ignore[no-any-return]
         x, weight = x.to(self.compute_dtype), self.weight.to(self.compute_dtype)
         return tuple(product(x, part) for part in weight.split(sizes))
+
+
+class Float32Linear(nn.Linear):
+    """A bias-free linear map that stays in float32: `set_compute_dtype` leaves it alone."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return product(x.float(), self.weight)
 
 
 class RMSNorm(nn.Module):
