@@ -206,8 +206,8 @@ def _left_out(gathered: _Gathered, num_genes: int, is_whole: bool) -> list[str]:
     if (gathered.chunks or gathered.signals) and num_bases < sum(gathered.fasta.lengths.values()):
         overview = f" Elsewhere there is the mean chunk length of every {BIN_BP:,} bases." if gathered.chunks else ""
         found.append(
-            f"Single chunks and values of single bases outside {len(gathered.windows):,} stretches of "
-            f"{num_bases:,} bases in all, around what the page shows (--region chooses others).{overview}"
+            f"Single chunks and values of single bases outside {num_bases:,} bases in "
+            f"{len(gathered.windows):,} places, around what the page shows (--region chooses others).{overview}"
         )
     if not is_whole:
         found.append("Bases far from what the page shows, which are drawn as N.")
