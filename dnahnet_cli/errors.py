@@ -23,6 +23,16 @@ class StrictError(DnahnetError):
     exit_code = 3
 
 
+class Interrupted(DnahnetError):
+    """A signal ended a run that can be gone on with; the exit code is that of the signal."""
+
+    exit_code = 130
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
 class InputError(DnahnetError):
     """A file is missing, unreadable, malformed, or does not fit another one."""
 

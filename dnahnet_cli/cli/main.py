@@ -22,6 +22,7 @@ from dnahnet_cli.cli import (
     evaluate,
     fitness,
     generate,
+    merge,
     models,
     pack,
     report,
@@ -93,6 +94,7 @@ def _fail(message: str, exit_code: int, error: BaseException) -> None:
 
 for _name, _command in (
     ("score-variants", score_variants.score_variants),
+    ("merge", merge.merge),
     ("essentiality", essentiality.essentiality),
     ("boundaries", boundaries.boundaries),
     ("fitness", fitness.fitness),

@@ -135,6 +135,25 @@ DryRun = Annotated[
         "--dry-run", help="Check the inputs, say what would be done and how long it takes.", rich_help_panel=OUTPUT
     ),
 ]
+Resume = Annotated[
+    bool | None,
+    typer.Option(
+        "--resume/--no-resume",
+        help="After a run that did not end: go on from its OUTPUT.partial, or start again. Without one, a new run.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only the I-th of N parts of the rows, for as many runs; dnahnet merge joins them.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
 JsonSummary = Annotated[
     str | None,
     typer.Option(

@@ -130,6 +130,8 @@ def score_variants(
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
+    resume: o.Resume = None,
+    shard: o.Shard = None,
     dry_run: o.DryRun = False,
     model: o.Model = o.DEFAULT_MODEL,
     device: o.Device = "auto",
@@ -184,6 +186,8 @@ def score_variants(
         json_summary=json_summary,
         strict=strict,
         dry_run=dry_run,
+        shard=shard,
+        resume=resume,
     )
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir)

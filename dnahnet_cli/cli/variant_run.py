@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
+from dnahnet_cli import __version__
+from dnahnet_cli.cli.kept import digest_of_file, digest_of_genome, keeping
 from dnahnet_cli.cli.reporter import Reporter, close
 from dnahnet_cli.cli.session import Session
+from dnahnet_cli.cli.shard import Shard, parse_shard, plan_shard
 from dnahnet_cli.cli.variant_plan import say_plan
 from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
 from dnahnet_cli.consequences.effects import Effect
 from dnahnet_cli.consequences.load import GeneSet, read_gene_set
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genetic_code import genetic_code
 from dnahnet_cli.genome import Variant
 from dnahnet_cli.io.intake import Intake, OnRefMismatch, all_snvs, read_names
@@ -25,7 +28,7 @@ from dnahnet_cli.io.variants import VariantReader, read_variants
 from dnahnet_cli.rows.variants import fields, key_columns, reasons, row_of
 from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.engine import Engine
-from dnahnet_cli.scoring.variants import Status, VariantScore, VariantScorer
+from dnahnet_cli.scoring.variants import ScoreUnits, Status, VariantScore, VariantScorer
 
 _PLACED = (Status.OK, Status.TOO_LONG, Status.AMBIGUOUS_CONTEXT)  # REF is the genome's and ALT is letters
 
@@ -53,6 +56,8 @@ class Job:
     json_summary: str | None = None
     strict: bool = False
     dry_run: bool = False
+    shard: str | None = None
+    resume: bool | None = None
 
 
 def run(job: Job, session: Session, reporter: Reporter) -> None:
@@ -61,21 +66,44 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
         genetic_code(job.genetic_code)
     if job.format is None:
         format_of(job.output)  # what is wrong with the command is said before the files are read
+    wanted = None if job.shard is None else parse_shard(job.shard)
+    if wanted is not None and job.variants == "-":
+        raise UsageError("--shard reads VARIANTS twice, to know how many there are: give a file in place of '-'.")
+    if job.resume and job.output == "-":
+        raise UsageError("--resume needs the output of the run that is gone on with: give it with -o.")
     names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
     gene_set = None if job.genes is None else read_gene_set(job.genes, session.fasta.lengths, names)
     reader, intake = _intake(job, session, names)
     with reader or nullcontext():
-        _run(job, session, reporter, gene_set, reader.header if reader else (), intake)
+        scorer = VariantScorer(session.engine(gene_set.circular if gene_set else frozenset()), job.max_indel)
+        made_by = _made_by(job, session, scorer.engine)
+        if wanted is None:
+            _run(job, session, reporter, gene_set, reader.header if reader else (), intake, scorer, made_by)
+            return
+        shard = plan_shard(wanted, intake, scorer, made_by)
+    reader, intake = _intake(job, session, names, shard.rows)
+    with reader or nullcontext():
+        scorer = VariantScorer(scorer.engine, job.max_indel, assembly_known=True)
+        _run(job, session, reporter, gene_set, reader.header if reader else (), intake, scorer, made_by, shard)
 
 
 def _run(
-    job: Job, session: Session, reporter: Reporter, gene_set: GeneSet | None, header: Sequence[bytes], intake: Intake
+    job: Job,
+    session: Session,
+    reporter: Reporter,
+    gene_set: GeneSet | None,
+    header: Sequence[bytes],
+    intake: Intake,
+    scorer: VariantScorer,
+    made_by: Mapping[str, str],
+    shard: Shard | None = None,
 ) -> None:
     format = job.format or format_of(job.output)
     snvs = null_snvs(session.fasta, job.null, job.seed) if job.null else []
-    engine = session.engine(gene_set.circular if gene_set else frozenset())
-    annotator = None if gene_set is None else _annotator(job, session, engine, gene_set)
+    annotator = None if gene_set is None else _annotator(job, session, scorer.engine, gene_set)
     provenance = _provenance(job, session)
+    if shard is not None:
+        provenance["shard"] = str(shard)
     out = VariantOutput(
         job.output,
         format,
@@ -89,11 +117,12 @@ def _run(
         index=job.write_index,
         tmpdir=Path(session.request.tmpdir) if session.request.tmpdir else None,
     )
-    scorer = VariantScorer(engine, job.max_indel)
     if job.dry_run:
         say_plan(reporter, job.variants, intake, scorer, out, len(snvs))
         return
-    consequences = _Scoring(session, reporter, scorer, annotator).write(intake, out, snvs)
+    with keeping(job.output, scorer.engine, made_by, job.resume, reporter) as score_units:
+        scoring = _Scoring(session, reporter, scorer, annotator, score_units, shard)
+        consequences = scoring.write(intake, out, snvs)
     _say_more(reporter, intake, out, consequences)
     close(
         reporter,
@@ -107,13 +136,15 @@ def _run(
     )
 
 
-def _intake(job: Job, session: Session, names: Mapping[str, str]) -> tuple[VariantReader | None, Intake]:
+def _intake(
+    job: Job, session: Session, names: Mapping[str, str], rows: range | None = None
+) -> tuple[VariantReader | None, Intake]:
     regions = session.regions(job.region, job.regions_file)
     if job.variants is None:
-        return None, Intake(all_snvs(session.fasta, regions), session.fasta)
+        return None, Intake(all_snvs(session.fasta, regions), session.fasta, rows=rows)
     reader = read_variants(job.variants, tmpdir=Path(session.request.tmpdir) if session.request.tmpdir else None)
-    options = {"names": names, "regions": regions}
-    return reader, Intake(reader.records(), session.fasta, **options, on_ref_mismatch=job.on_ref_mismatch)  # type: ignore[arg-type]
+    options = {"names": names, "regions": regions, "on_ref_mismatch": job.on_ref_mismatch, "rows": rows}
+    return reader, Intake(reader.records(), session.fasta, **options)  # type: ignore[arg-type]
 
 
 def _annotator(job: Job, session: Session, engine: Engine, genes: GeneSet) -> Annotator:
@@ -132,6 +163,26 @@ def _provenance(job: Job, session: Session) -> dict[str, str]:
     return made_by
 
 
+def _made_by(job: Job, session: Session, engine: Engine) -> dict[str, str]:
+    """Return everything that the rows depend on, apart from the variants."""
+    files = {"genes": job.genes, "rename_contigs": job.rename_contigs, "regions_file": job.regions_file}
+    return {
+        "command": "score-variants",
+        "version": __version__,
+        "genome": digest_of_genome(session.fasta),
+        **_provenance(replace(job, with_paths=False), session),
+        **{name: digest_of_file(path) for name, path in files.items() if path is not None and path != "-"},
+        "circular": ", ".join(sorted(engine.circular)),
+        "device": engine.device.type,
+        "batch_size": str(engine.options.batch_branches),
+        "region": ", ".join(job.region),
+        "all_snvs": str(job.variants is None),
+        "max_indel": str(job.max_indel),
+        "upstream": str(job.upstream_bp),
+        "shard": job.shard or "",
+    }
+
+
 def _inputs(job: Job, session: Session) -> list[Path]:
     given = (session.request.genome, job.variants, job.genes, job.rename_contigs, job.regions_file)
     return [Path(path) for path in given if path is not None and path != "-"]
@@ -145,6 +196,8 @@ class _Scoring:
     reporter: Reporter
     scorer: VariantScorer
     annotator: Annotator | None
+    score_units: ScoreUnits
+    shard: Shard | None
 
     def write(self, intake: Intake, out: VariantOutput, snvs: list[Variant]) -> Counter[str]:
         """Score the null and all variants, write the output, and return how often each consequence occurs."""
@@ -154,20 +207,26 @@ class _Scoring:
         self.reporter.start("variants", None)
         consequences: Counter[str] = Counter()
         with out.opened() as rows:
-            scores = self.scorer.score(chain(first, variants), self.reporter.advance)
+            scores = self.scorer.score(
+                chain(first, variants),
+                self.reporter.advance,
+                first_unit=self.shard.first_unit if self.shard else 0,
+                score_units=self.score_units,
+            )
             for record, own in intake.grouped(scores):
                 effects = [self._effects(score) for score in own]
                 consequences.update(found[0].term.value for found in effects if found)
                 pairs = zip(record.variants, own, effects, strict=True)
                 rows.write(record, [row_of(written, score, null, found) for written, score, found in pairs])
-            self._check()
+            if self.shard is None:
+                self._check()
         return consequences
 
     def _null(self, snvs: list[Variant]) -> Null:
         engine = self.scorer.engine
         self.reporter.start("strands of random SNVs", len(snvs) * len(engine.strands))
         try:
-            return Null.of(score_snvs(engine, snvs, self.reporter.advance))
+            return Null.of(score_snvs(engine, snvs, self.reporter.advance, self.score_units))
         finally:
             self.reporter.stop()
 

@@ -40,20 +40,30 @@ class Intake:
         names: Mapping[str, str] | None = None,
         regions: Sequence[Interval] | None = None,
         on_ref_mismatch: OnRefMismatch = "skip",
+        rows: range | None = None,
     ) -> None:
-        """`names` are the genome's names of contigs, by those of the records; others are taken as they are."""
+        """`names` are the genome's names of contigs, by those of the records; others are taken as they are.
+
+        `rows` are those of a shard: of all ALTs that would be scored, counted from 0, no record divided.
+        """
         self._genome, self._names, self._on_ref_mismatch = genome, names or {}, on_ref_mismatch
         self._regions = None if regions is None else _joined(regions)
-        self._records = iter(records)
+        self._records, self._rows = iter(records), rows
         self._waiting: deque[Record] = deque()
         self.num_replaced = 0
         self.first_replaced: Variant | None = None
 
     def variants(self) -> Iterator[Variant]:
         """Yield what is to be scored. Raises InputError for a wrong REF where that is to be an error."""
+        next_row = 0
         for record in self._records:
             contig = self._names.get(record.variants[0].contig, record.variants[0].contig)
             if self._regions is not None and not _holds(self._regions.get(contig, ()), record.variants[0].start):
+                continue
+            row, next_row = next_row, next_row + len(record.variants)
+            if self._rows is not None and row not in self._rows:
+                if row >= self._rows.stop:
+                    return
                 continue
             self._waiting.append(record)
             for variant in record.variants:

@@ -141,6 +141,13 @@ def arrow_schema(columns: Sequence[Column], provenance: Mapping[str, str]) -> pa
     return pa.schema(fields, metadata={f"dnahnet.{key}": value for key, value in provenance.items()})
 
 
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """Return the columns of a schema that `arrow_schema` has made; those of vectors are not among them."""
+    types: Mapping[str, Literal["str", "int", "float", "bool"]]
+    types = {"string": "str", "int64": "int", "double": "float", "bool": "bool"}
+    return [Column(field.name, types[str(field.type)]) for field in schema if str(field.type) in types]
+
+
 def _format_of(path: str | Path | None) -> TableFormat:
     if path is None or str(path) == "-":
         return "tsv"

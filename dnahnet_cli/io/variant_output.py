@@ -112,10 +112,20 @@ class VariantOutput:
         elif self._vcf is not None:
             with self._vcf as vcf:
                 yield VariantRows(vcf, order)
-        place, kind = Path(self.path), _INDEXED.get(self.format)
-        if kind is None or self.path == "-" or not place.is_file():
-            return
-        remove_indices(place)
-        self.problem = order.problem
-        if self.index and order.problem is None:
-            self.indexed = write_index(place, kind, self._num_header_lines, order.longest)
+        self.indexed, self.problem = index_output(self.path, self.format, self._num_header_lines, order, self.index)
+
+
+def index_output(
+    path: str, format: VariantFormat, num_header_lines: int, order: Order, wanted: bool
+) -> tuple[Path | None, str | None]:
+    """Write the index of a complete output if its format has one; an older index goes in any case.
+
+    Returns the index that was written, and why an output that could have one cannot be indexed.
+    """
+    place, kind = Path(path), _INDEXED.get(format)
+    if kind is None or path == "-" or not place.is_file():
+        return None, None
+    remove_indices(place)
+    if not wanted or order.problem is not None:
+        return None, order.problem
+    return write_index(place, kind, num_header_lines, order.longest), None

@@ -105,18 +105,38 @@ def open_vcf(
     `header` are the lines of the input's, empty for a table, in place of which contigs of these `lengths` are named.
     Raises as `open_output`; OutputError for records that a BCF cannot hold.
     """
-    output = open_output(path, binary=True, forbidden=forbidden, bgzip=False if binary else bgzip, clobber=clobber)
+    lines = open_vcf_lines(path, binary=binary, bgzip=bgzip, forbidden=forbidden, clobber=clobber, tmpdir=tmpdir)
 
     @contextmanager
     def opened() -> Iterator[VcfWriter]:
+        with lines as file:
+            yield VcfWriter(file, header, fields, provenance, lengths)
+
+    return opened()
+
+
+def open_vcf_lines(
+    path: str | Path | None,
+    *,
+    binary: bool = False,
+    bgzip: bool | None = None,
+    forbidden: Sequence[Path] = (),
+    clobber: bool = True,
+    tmpdir: Path | None = None,
+) -> AbstractContextManager[IO[bytes]]:
+    """Return a place for the lines of a VCF, which becomes a BCF with `binary`; otherwise as `open_vcf`."""
+    output = open_output(path, binary=True, forbidden=forbidden, bgzip=False if binary else bgzip, clobber=clobber)
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
         with output as file:
             if not binary:
-                yield VcfWriter(file, header, fields, provenance, lengths)
+                yield file
                 return
             with tempfile.TemporaryDirectory(prefix="dnahnet-bcf-", dir=tmpdir) as folder:
                 text, made = Path(folder) / "text.vcf", Path(folder) / "binary.bcf"
                 with text.open("wb") as plain:
-                    yield VcfWriter(plain, header, fields, provenance, lengths)
+                    yield plain
                 _to_bcf(text, made, output.name)
                 with made.open("rb") as complete:
                     shutil.copyfileobj(complete, file, 1 << 20)

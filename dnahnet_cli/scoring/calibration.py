@@ -18,6 +18,7 @@ import numpy.typing as npt
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import N_CODE, Edit, Variant, decode, encode
 from dnahnet_cli.scoring.engine import Engine, GenomeSource
+from dnahnet_cli.scoring.variants import UNIT, ScoreUnits
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 
@@ -76,9 +77,18 @@ def random_snvs(genome: GenomeSource, number: int, seed: Sequence[int]) -> list[
 
 
 def score_snvs(
-    engine: Engine, snvs: Sequence[Variant], progress: Callable[[int], None] = lambda strand_edits: None
+    engine: Engine,
+    snvs: Sequence[Variant],
+    progress: Callable[[int], None] = lambda strand_edits: None,
+    score_units: ScoreUnits | None = None,
 ) -> Float64:
-    """Return the llr of each SNV, mean of the strands read, (N,). `progress` is told of strand-edits done."""
+    """Return the llr of each SNV, mean of the strands read, (N,). `progress` is told of strand-edits done.
+
+    `score_units` takes the place of the engine's own, where scores may be known already.
+    """
     edits = [Edit(snv.contig, snv.start, snv.end, encode(snv.alt)) for snv in snvs]
-    scores = engine.score(edits, progress)
-    return np.array([np.mean([s.alt_logp - s.ref_logp for s in own.values() if s]) for own in scores])
+    units = (edits[first : first + UNIT] for first in range(0, len(edits), UNIT))
+    scored = (score_units or engine.score_units)(units, progress)
+    return np.array(
+        [np.mean([s.alt_logp - s.ref_logp for s in own.values() if s]) for scores in scored for own in scores]
+    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
 from typing import Final
 
 from dnahnet_cli.errors import InputError
@@ -15,8 +14,8 @@ from dnahnet_cli.scoring.engine import Engine, StrandScore
 
 MISMATCH_SAMPLE: Final = 1000
 MISMATCH_LEAST: Final = 100
-FIRST_BLOCK: Final = 4
-BLOCK: Final = 4096
+FIRST_UNIT: Final = 4
+UNIT: Final = 512
 
 
 class Status(Enum):
@@ -90,45 +89,80 @@ class VariantScore:
         return sum(values) / len(values) if values else None
 
 
+UnitScores = list[dict[Strand, StrandScore | None]]  # of each edit of a unit, by strand
+ScoreUnits = Callable[[Iterable[Sequence[Edit]], Callable[[int], None]], Iterator[UnitScores]]
+
+
+def units(variants: Iterable[Variant], number: int = 0) -> Iterator[list[Variant]]:
+    """Divide variants into the units that are scored together; the first is the unit of that number.
+
+    The ALTs of a record stay together, so a unit may be a little larger than asked for. What a variant scores depends
+    in its last digits on what is computed with it, so runs that are to give the same bytes keep to the same units. The
+    first are small, so that the first rows come early.
+    """
+    unit: list[Variant] = []
+    size = _size_of(number)
+    for variant in variants:
+        if len(unit) >= size and variant.alt_index == 1:
+            yield unit
+            number, unit = number + 1, []
+            size = _size_of(number)
+        unit.append(variant)
+    if unit:
+        yield unit
+
+
+def _size_of(number: int) -> int:
+    return min(FIRST_UNIT << 2 * min(number, 16), UNIT)
+
+
 @dataclass
 class VariantScorer:
-    """Scores a stream of variants in blocks, keeping counts by status and the first example of each."""
+    """Scores a stream of variants in units, keeping counts by status and the first example of each."""
 
     engine: Engine
     max_allele: int = 1000
     counts: Counter[Status] = field(default_factory=Counter)
     first: dict[Status, Variant] = field(default_factory=dict)
+    assembly_known: bool = False  # the REF alleles have been looked at before
     _comparable: int = 0
     _mismatched: int = 0
 
     def score(
-        self, variants: Iterable[Variant], progress: Callable[[int], None] = lambda done: None
+        self,
+        variants: Iterable[Variant],
+        progress: Callable[[int], None] = lambda done: None,
+        *,
+        first_unit: int = 0,
+        score_units: ScoreUnits | None = None,
     ) -> Iterator[VariantScore]:
         """Yield a row per variant in order. `progress` is called with the number of variants finished.
 
-        Raises InputError when the REF alleles say that this is another assembly.
+        `score_units` takes the place of the engine's own, where scores may be known already. Raises InputError when the
+        REF alleles say that this is another assembly.
         """
-        stream = iter(variants)
-        size = FIRST_BLOCK  # small, so that the first rows come early
-        block = list(islice(stream, size))
-        while block:
-            size = min(4 * size, BLOCK)
-            following = list(islice(stream, size))
-            rows = self._block(block, last=not following)
+        waiting: deque[list[tuple[Variant, Status]]] = deque()
+
+        def edits() -> Iterator[list[Edit]]:
+            for unit in units(variants, first_unit):
+                known = [(variant, self.status_of(variant)) for variant in unit]
+                self.check_assembly([status for _, status in known])
+                waiting.append(known)
+                yield [_edit_of(variant) for variant, status in known if status is Status.OK]
+            self.check_assembly([], last=True)
+
+        for scores in (score_units or self.engine.score_units)(edits(), lambda strand_edits: None):
+            rows = self._rows(waiting.popleft(), scores)
             progress(len(rows))
             yield from rows
-            block = following
 
-    def _block(self, variants: Sequence[Variant], last: bool) -> list[VariantScore]:
-        statuses = [self.status_of(variant) for variant in variants]
-        self._check_assembly(statuses, last)
-        edits = [_edit_of(v) for v, status in zip(variants, statuses, strict=True) if status is Status.OK]
-        scores = iter(self.engine.score(edits))
+    def _rows(self, known: Sequence[tuple[Variant, Status]], scores: UnitScores) -> list[VariantScore]:
+        by_edit = iter(scores)
         rows = []
-        for variant, status in zip(variants, statuses, strict=True):
+        for variant, status in known:
             row = VariantScore(variant, status)
             if status is Status.OK:
-                by_strand = next(scores)
+                by_strand = next(by_edit)
                 complete = {
                     strand: score
                     for strand, score in by_strand.items()
@@ -170,9 +204,14 @@ class VariantScorer:
             return Status.TOO_LONG
         return Status.OK if decode(ref) != decode(alt_codes) else Status.NO_ALT
 
-    def _check_assembly(self, statuses: Sequence[Status], last: bool) -> None:
+    @property
+    def wants_statuses(self) -> bool:
+        """Tell whether `check_assembly` still looks at them."""
+        return not self.assembly_known and self._comparable < MISMATCH_SAMPLE
+
+    def check_assembly(self, statuses: Sequence[Status], *, last: bool = False) -> None:
         """Stop when a tenth of the first thousand comparable REF alleles (at least a hundred) disagree."""
-        if self._comparable >= MISMATCH_SAMPLE:
+        if not self.wants_statuses:
             return
         self._mismatched += sum(status is Status.REF_MISMATCH for status in statuses)
         self._comparable += sum(status in (Status.REF_MISMATCH, Status.OK) for status in statuses)

@@ -1,0 +1,72 @@
+"""Write the outputs of all shards as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dnahnet_cli.errors import UsageError
+from dnahnet_cli.io.index import Order
+from dnahnet_cli.io.output import open_output
+from dnahnet_cli.io.shards import Kind, ShardFile, common_header, common_provenance
+from dnahnet_cli.io.table import open_table
+from dnahnet_cli.io.variant_output import VariantFormat, index_output
+from dnahnet_cli.io.vcf import open_vcf_lines
+
+
+def kind_of(format: VariantFormat) -> Kind:
+    """Return what shards must be, to be written in a format."""
+    if format == "parquet":
+        return "parquet"
+    return "tsv" if format in ("tsv", "tsv.gz") else "vcf"
+
+
+def write_merged(
+    path: str,
+    format: VariantFormat,
+    shards: Sequence[ShardFile],
+    *,
+    added: Mapping[str, str],
+    clobber: bool = True,
+    index: bool = True,
+    tmpdir: Path | None = None,
+) -> str | None:
+    """Write the rows of shards, which are in order and complete; `added` goes into the header.
+
+    Returns why an output that could have an index cannot be indexed, or None. Raises UsageError when the shards are of
+    another kind, InputError when one has not the rows that its header says, and as `open_output`.
+    """
+    if shards[0].kind != kind_of(format):
+        raise UsageError(
+            f"{shards[0].name} is {_NAMES[shards[0].kind]}, which cannot be written as {format}: tables go into .tsv "
+            "or .tsv.gz, Parquet into .parquet, VCF and BCF into .vcf, .vcf.gz or .bcf."
+        )
+    order = Order()
+    forbidden = [Path(shard.name) for shard in shards]
+    if format == "parquet":
+        provenance = {**common_provenance(shards), **added}
+        with open_table(
+            path, shards[0].columns, format="parquet", provenance=provenance, forbidden=forbidden, clobber=clobber
+        ) as table:
+            for shard in shards:
+                for row, *_ in shard.rows():
+                    table.write([row])
+        return None
+    header = common_header(shards, added)
+    bgzip = format.endswith(".gz")
+    if kind_of(format) == "vcf":
+        opened = open_vcf_lines(
+            path, binary=format == "bcf", bgzip=bgzip, forbidden=forbidden, clobber=clobber, tmpdir=tmpdir
+        )
+    else:
+        opened = open_output(path, binary=True, bgzip=bgzip, forbidden=forbidden, clobber=clobber)
+    with opened as file:
+        file.write(b"".join(header))
+        for shard in shards:
+            for line, contig, start, _ in shard.rows():
+                order.add(contig, start, start + 1)
+                file.write(line)
+    return index_output(path, format, len(header), order, index)[1]
+
+
+_NAMES: Mapping[Kind, str] = {"tsv": "a table", "vcf": "VCF or BCF", "parquet": "Parquet"}
