@@ -82,6 +82,9 @@ class _Gathered:
             self._add_map(path)
         self.windows = choose_windows(self._wanted())
         self.signals = [read_signal(path, self.windows, contigs) for path in inputs.tracks]
+        for path, signal in zip(inputs.tracks, self.signals, strict=True):
+            if not signal["parts"]:
+                self.left_out.append(f"{Path(path).name}, which has no value in the places shown base by base.")
 
     def _open(self, path: str, needed: Sequence[str], command: str) -> ScoredTable:
         table = read_scored(path, needed, command)

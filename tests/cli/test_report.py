@@ -49,6 +49,13 @@ def test_what_is_left_out_is_said(made: MadeUp, tmp_path: Path) -> None:
     assert "75 of 80 variants" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_a_track_without_values_is_named(made: MadeUp, tmp_path: Path) -> None:
+    track = tmp_path / "elsewhere.bedgraph"
+    track.write_text("another_contig\t0\t5\t1\n")
+    result = report(made.genome, "--track", track, "-o", tmp_path / "page.html")
+    assert result.exit_code == 0 and "elsewhere.bedgraph, which has no value" in result.stderr
+
+
 def test_a_page_goes_to_standard_output(made: MadeUp) -> None:
     result = report(made.genome, "--genes", made.genes, "-o", "-", "--title", "a <b> title")
     assert result.exit_code == 0
