@@ -65,7 +65,7 @@ class TrainConfig:
     final_length: int = 8192  # in the decay phase, so that the model knows the context it is used with
     final_tokens_per_step: int = 16384
     micro_tokens: int = 16384  # at most so many at once per process; a larger step is accumulated
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     stage_rates: tuple[float, ...] = (2.0, 1.5, 1.0)
     weight_decay: float = 0.05
     clip: float = 1.0
