@@ -151,7 +151,7 @@ def train(
     ] = "stable",
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", help="Of the core; outer stages have more.", rich_help_panel=STEP)
-    ] = 1e-3,
+    ] = 3e-3,
     tokens: Annotated[
         int, typer.Option("--tokens-per-step", min=1, help="Bases of a step, all windows.", rich_help_panel=STEP)
     ] = 8192,
