@@ -72,11 +72,12 @@ class Journal:
 
     def append(self, made_from: str, piece: Any) -> None:
         """Keep a piece: anything that JSON holds. On the disk when this returns. Raises OutputError."""
+        line = _line([made_from, piece])
+        self.num_pieces += 1  # first, because an interruption just after the writing must not remove what it wrote
         try:
-            self._write(_line([made_from, piece]))
+            self._write(line)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}.") from error
-        self.num_pieces += 1
 
     def check_used(self) -> None:
         """Raise InputError when the earlier run had more pieces than this one asked for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -59,6 +59,7 @@ class VariantReader:
         self.num_records = 0
         self.format: Format = "tsv"
         self.header: list[bytes] = []
+        self._bcf: Generator[Record, None, None] | None = None
         try:
             self._records = self._closing_at_end(self._open())
         except BaseException:
@@ -75,6 +76,8 @@ class VariantReader:
 
     def close(self) -> None:
         self._source.close()
+        if self._bcf is not None:
+            self._bcf.close()  # it has a temporary folder, which goes now and not whenever
 
     def __enter__(self) -> VariantReader:
         return self
@@ -92,7 +95,7 @@ class VariantReader:
         kind = describe(self._source.head)
         if kind == "a BCF file":
             self.format = "bcf"
-            records = self._read_bcf()
+            records = self._bcf = self._read_bcf()
             first = list(islice(records, 1))  # the header is known then
             return chain(first, records)
         if kind not in ("a VCF file", "a text file of another kind"):
@@ -204,7 +207,7 @@ class VariantReader:
         each = enumerate(alts.decode("utf-8", "replace").split(","), 1)
         return Record(tuple(Variant(name, start, reference, alt or ".", label, index) for index, alt in each), line)
 
-    def _read_bcf(self) -> Iterator[Record]:
+    def _read_bcf(self) -> Generator[Record, None, None]:
         import pysam
 
         with tempfile.TemporaryDirectory(prefix="dnahnet-variants-", dir=self._tmpdir) as folder, quiet_htslib():
