@@ -158,6 +158,8 @@ def score_variants(
 
       dnahnet score-variants genome.fa --all-snvs -r chr1:1001-1100 -o saturation.parquet
 
+      dnahnet score-variants genome.fa snps.vcf --shard 1/4 --resume -o scores.1of4.tsv
+
       bcftools view -f PASS calls.bcf | dnahnet score-variants genome.fa - | awk '$8 < -3 && $7 == "ok"'
     """
     from dnahnet_cli.cli.variant_run import Job, run

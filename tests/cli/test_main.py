@@ -15,6 +15,7 @@ from tests.cli.conftest import Run
 
 COMMANDS = [
     "score-variants",
+    "merge",
     "essentiality",
     "boundaries",
     "fitness",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import random
 import resource
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dnahnet_cli.cli.main import app
+from dnahnet_cli.cli.merge import merge
 from dnahnet_cli.genome import decode
 from tests.cli.conftest import Call
 from tests.conftest import random_codes
@@ -205,6 +207,22 @@ def test_shards_merged_are_the_whole(runs: Runs, call: Call, format: str) -> Non
         assert one.exists() == other.exists() and (not one.exists() or one.read_bytes() == other.read_bytes())
     if format == "tsv":
         _check_that_merge_refuses(runs.folder, names)
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_examples_of_merge_work(call: Call) -> None:
+    command = ("score-variants", "genome.fa", "calls.vcf")
+    Path("shards").mkdir()
+    for index in range(1, 5):
+        for name in (f"scores.{index}of4.tsv", f"shards/{index}.vcf.gz"):
+            assert call(*command, "--shard", f"{index}/4", "-o", name).exit_code == 0
+    examples = [line.split()[1:] for line in (merge.__doc__ or "").splitlines() if line.startswith("      dnahnet")]
+    assert len(examples) == 2
+    for words in examples:
+        given = [path for word in words for path in (sorted(glob.glob(word)) if "*" in word else [word])]
+        result = CliRunner().invoke(app, given)
+        assert result.exit_code == 0, result.stderr
+        assert Path(given[-1]).stat().st_size > 0
 
 
 def _check_that_merge_refuses(folder: Path, names: list[str]) -> None:
