@@ -28,6 +28,7 @@ class KeptScores:
 
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine, self._journal = engine, journal
+        self.num_scored = 0  # edits, in this run
 
     def score_units(self, units: Iterable[Sequence[Edit]], progress: Callable[[int], None]) -> Iterator[UnitScores]:
         """Yield the scores of each unit, and keep those that are new before they are given out."""
@@ -49,6 +50,7 @@ class KeptScores:
 
         for scores in self._engine.score_units(named(), progress):
             self._journal.append(names.popleft(), _to_json(scores))
+            self.num_scored += len(scores)
             yield scores
 
 
@@ -70,14 +72,17 @@ def keeping(
             reporter.note(f"going on with {journal.path}")
         elif resume:
             reporter.note(f"there is no {journal.path} to go on from: a new run")
+        kept = KeptScores(engine, journal)
         try:
-            yield KeptScores(engine, journal).score_units
+            yield kept.score_units
         except (KeyboardInterrupt, SystemExit) as stopped:
             code = 128 + signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else int(stopped.code or 0)
             raise Interrupted(f"interrupted; {_what_is_left(journal)}", code) from stopped
         except BaseException:
             reporter.stop()
-            if journal.num_pieces:
+            if not kept.num_scored and not journal.num_found:
+                journal.remove()  # nothing in it is worth going on from
+            elif journal.num_pieces:
                 reporter.note(_what_is_left(journal))
             raise
         journal.check_used()

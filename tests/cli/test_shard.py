@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnahnet_cli.cli.shard import Shard, parse_shard, plan_shard
@@ -47,6 +47,7 @@ def planned(alts: Sequence[int], number: int, **made_by: str) -> list[Shard]:
     return [plan_shard((index, number), known, known, made_by) for index in range(1, number + 1)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), max_size=60).map(lambda few: few * 30), st.integers(1, 20))
 def test_shards_are_the_whole_in_whole_units(alts: list[int], number: int) -> None:
     shards = planned(alts, number)
@@ -62,12 +63,14 @@ def test_shards_are_the_whole_in_whole_units(alts: list[int], number: int) -> No
     assert again == whole
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12))
 def test_they_are_about_equal(number: int) -> None:
     sizes = [len(shard.rows) for shard in planned([1] * 20_000, number)]
     assert max(sizes) - min(sizes) <= 2 * UNIT
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=40), st.integers(1, 6), st.randoms())
 def test_what_stands_in_a_header_brings_them_in_order(alts: list[int], number: int, random: Any) -> None:
     shards = planned(alts, number)
