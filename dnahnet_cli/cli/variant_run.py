@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from dnahnet_cli import __version__
-from dnahnet_cli.cli.kept import digest_of_file, digest_of_genome, keeping
+from dnahnet_cli.cli.kept import check_resume, keeping, what_made
 from dnahnet_cli.cli.reporter import Reporter, close
 from dnahnet_cli.cli.session import Session
 from dnahnet_cli.cli.shard import Shard, parse_shard, plan_shard
@@ -69,8 +68,7 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
     wanted = None if job.shard is None else parse_shard(job.shard)
     if wanted is not None and job.variants == "-":
         raise UsageError("--shard reads VARIANTS twice, to know how many there are: give a file in place of '-'.")
-    if job.resume and job.output == "-":
-        raise UsageError("--resume needs the output of the run that is gone on with: give it with -o.")
+    check_resume(job.resume, job.output)
     names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
     gene_set = None if job.genes is None else read_gene_set(job.genes, session.fasta.lengths, names)
     reader, intake = _intake(job, session, names)
@@ -120,8 +118,8 @@ def _run(
     if job.dry_run:
         say_plan(reporter, job.variants, intake, scorer, out, len(snvs))
         return
-    with keeping(job.output, scorer.engine, made_by, job.resume, reporter) as score_units:
-        scoring = _Scoring(session, reporter, scorer, annotator, score_units, shard)
+    with keeping(job.output, scorer.engine, made_by, job.resume, reporter) as kept:
+        scoring = _Scoring(session, reporter, scorer, annotator, kept.score_units, shard)
         consequences = scoring.write(intake, out, snvs)
     _say_more(reporter, intake, out, consequences)
     close(
@@ -167,14 +165,7 @@ def _made_by(job: Job, session: Session, engine: Engine) -> dict[str, str]:
     """Return everything that the rows depend on, apart from the variants."""
     files = {"genes": job.genes, "rename_contigs": job.rename_contigs, "regions_file": job.regions_file}
     return {
-        "command": "score-variants",
-        "version": __version__,
-        "genome": digest_of_genome(session.fasta),
-        **_provenance(replace(job, with_paths=False), session),
-        **{name: digest_of_file(path) for name, path in files.items() if path is not None and path != "-"},
-        "circular": ", ".join(sorted(engine.circular)),
-        "device": engine.device.type,
-        "batch_size": str(engine.options.batch_branches),
+        **what_made("score-variants", session, engine, files, _provenance(replace(job, with_paths=False), session)),
         "region": ", ".join(job.region),
         "all_snvs": str(job.variants is None),
         "max_indel": str(job.max_indel),

@@ -2,7 +2,8 @@
 
 The journal of `scores.tsv` is `scores.tsv.partial`: a first line that says what the work is, then one line for each
 piece, in order, each with a checksum and what it was made from. A line is written in one go, so after kill -9 or on a
-full disk all lines but the last are whole, and the last is cut off when the work is gone on with. One run at a time
+full disk all lines but the last are whole, and the last is cut off when the work is gone on with. Where power is lost,
+so may be the lines of the last second; whatever the disk then holds of them, they are cut off too. One run at a time
 holds a journal. It goes away when the output is complete.
 """
 
@@ -12,8 +13,9 @@ import errno
 import glob
 import json
 import os
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -22,6 +24,7 @@ from dnahnet_cli.errors import InputError, OutputError, UsageError
 
 _MAGIC: Final = b"dnahnet partial 1 "
 _LINE: Final = 1 << 26  # bytes, more than any line has
+_SYNC_S: Final = 1.0
 
 
 def journal_of(output: str | Path) -> Path:
@@ -35,8 +38,17 @@ class Journal:
     `num_pieces` counts those that there are, `num_found` those of an earlier run.
     """
 
-    def __init__(self, output: str | Path, made_by: Mapping[str, str], *, resume: bool | None) -> None:
+    def __init__(
+        self,
+        output: str | Path,
+        made_by: Mapping[str, str],
+        *,
+        resume: bool | None,
+        others: Sequence[str | Path] = (),
+    ) -> None:
         """Open or make the journal. `made_by` is what the pieces depend on, apart from what each is made from.
+
+        `others` are further outputs of the run. What a killed run has left of any of them is removed.
 
         Pieces of an earlier run are gone on from if `resume`, thrown away if it is False, and UsageError if it is None.
         Raises UsageError, too, if they were made otherwise, or the file is something else; OutputError if it cannot be
@@ -45,6 +57,7 @@ class Journal:
         self.path = journal_of(output)
         self._made_by = dict(made_by)
         self.num_pieces = self.num_found = 0
+        self._synced = time.monotonic()
         try:
             self._target = _open_locked(self.path)
         except OSError as error:
@@ -55,7 +68,8 @@ class Journal:
         except BaseException:
             self._close()
             raise
-        _remove_abandoned(Path(os.path.realpath(output)))
+        for written in (output, *others):
+            _remove_abandoned(Path(os.path.realpath(written)))
 
     def next(self, made_from: str) -> Any:
         """Return the next piece of the earlier run, None after the last; InputError if it was made from others."""
@@ -71,7 +85,7 @@ class Journal:
         return piece
 
     def append(self, made_from: str, piece: Any) -> None:
-        """Keep a piece: anything that JSON holds. On the disk when this returns. Raises OutputError."""
+        """Keep a piece: anything that JSON holds. Raises OutputError."""
         line = _line([made_from, piece])
         self.num_pieces += 1  # first, because an interruption just after the writing must not remove what it wrote
         try:
@@ -142,7 +156,9 @@ class Journal:
     def _write(self, line: bytes) -> None:
         while line:
             line = line[os.write(self._target, line) :]
-        os.fsync(self._target)
+        if time.monotonic() - self._synced >= _SYNC_S:  # a disk would be slower than a network that is quick
+            os.fsync(self._target)
+            self._synced = time.monotonic()
 
     def _close(self) -> None:
         self._source.close()
@@ -197,6 +213,7 @@ def _lock(target: int) -> None:
 
 
 def _remove_abandoned(output: Path) -> None:
-    """Remove what a killed run has left of an output that was being written; no other run can be at it now."""
-    for left in output.parent.glob(f".{glob.escape(output.name)}.????????.tmp"):
-        left.unlink(missing_ok=True)
+    """Remove what a killed run has left of an output, or of its index, that was being written."""
+    for suffix in ("", ".tbi", ".csi"):
+        for left in output.parent.glob(f".{glob.escape(output.name)}{suffix}.????????.tmp"):
+            left.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ asked for, always cut; so a chunk over the origin of a circular contig is given 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from dnahnet_cli.errors import ModelError
 from dnahnet_cli.genome import Interval, Strand
-from dnahnet_cli.scoring.engine import Engine, TileScan
+from dnahnet_cli.scoring.engine import Engine, ScanUnit, TileCuts
 from dnahnet_cli.scoring.reading import Reading
-
-TILES_AT_ONCE = 2  # at least; as many as there are workers
 
 Positions = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
-Watch = Callable[[TileScan, int, int], None]
+Watch = Callable[[TileCuts, int, int], None]
+ScanUnits = Callable[[Iterable[ScanUnit]], Iterator[Sequence[TileCuts]]]
 
 
 @dataclass(frozen=True)
@@ -73,53 +72,52 @@ def chunks_of(
     scope: Interval,
     progress: Callable[[int], None] = lambda bases: None,
     watch: Watch = lambda scan, begin, end: None,
+    *,
+    part: Interval | None = None,
+    scan_units: ScanUnits | None = None,
 ) -> Iterator[Chunks]:
     """Yield the chunks of a region block by block, all stages and strands together, in coordinate order.
 
     No chunk of a block starts before one of an earlier block. `progress` is called with the number of bases scanned,
-    `watch` with each tile's scan and the stretch of the scope for which it is read; on a strand, stretches ascend.
-    Raises ModelError for a network that makes none.
+    `watch` with each tile's scan and the stretch of the scope for which it is read; on a strand, stretches ascend. Of a
+    `part` of the scope, the chunks are those that start in it: parts that make up the scope have its chunks, once each.
+    `scan_units` takes the place of the engine's own. Raises ModelError for a network that makes none.
     """
     if not engine.model.config.num_stages:
         raise ModelError(f"boundaries: a {engine.model.config.arch} network makes no chunks")
-    readings = [engine.reading(scope.contig, strand) for strand in engine.strands]
-    walkers = [_walk(engine, reading, scope, progress, watch) for reading in readings]
-    frontiers = [scope.start] * len(walkers)  # all chunks that start before it have been seen
+    part = part or scope
+    # Whether a chunk starts at the part's first base is for the base before it to say, on the reverse strand.
+    within = Interval(scope.contig, max(part.start - 1, scope.start), scope.end)
+    groups = _groups(engine, scope, within)
+    closers = {strand: [_Closer(stage, strand, within) for stage in _stages(engine)] for strand in engine.strands}
+    scans = (scan_units or engine.scan_units)((scope.contig, group.strand, group.tiles) for group in groups)
     pending: list[Chunks] = []
-    while any(frontier < scope.end for frontier in frontiers):
-        behind = int(np.argmin(frontiers))
-        frontiers[behind], found = next(walkers[behind])
-        whole = join([*pending, *found])
-        ready = int(np.searchsorted(whole.start, min(frontiers)))
+    for group, tiles in zip(groups, scans, strict=False):
+        for (begin, end), cuts in zip(group.stretches, tiles, strict=True):
+            for closer in closers[group.strand]:
+                pending.append(closer.add(*_boundaries(cuts, closer.stage - 1, max(begin, within.start), end)))
+            begin, end = max(begin, part.start), min(end, part.end)
+            if begin < end:
+                watch(cuts, begin, end)
+                progress(end - begin)
+        if group.is_last:
+            pending += [closer.finish() for closer in closers[group.strand]]
+        # All chunks that start before it have been seen.
+        frontier = min(min(closer.frontier for closer in own) for own in closers.values())
+        whole = join(pending)
+        ready = int(np.searchsorted(whole.start, min(frontier, part.end)))
         pending = [whole[ready:]]
-        if ready:
-            yield whole[:ready]
+        found = whole[int(np.searchsorted(whole.start, part.start)) : ready]
+        if len(found):
+            yield found
+        if frontier >= part.end:
+            return
 
 
-def probabilities(scan: TileScan, stage: int, begin: int, end: int) -> tuple[Positions, Probabilities]:
+def probabilities(scan: TileCuts, stage: int, begin: int, end: int) -> tuple[Positions, Probabilities]:
     """Return where a stage (from 1) could have cut inside [begin, end), forward and ascending, and its probability."""
     known = np.flatnonzero(~np.isnan(scan.probability_SL[stage - 1]))
     return _placed(scan, stage - 1, known, begin, end)
-
-
-def _walk(
-    engine: Engine, reading: Reading, scope: Interval, progress: Callable[[int], None], watch: Watch
-) -> Iterator[tuple[int, list[Chunks]]]:
-    """Walk along the forward strand; yield the coordinate up to which all is known, and the chunks closed since."""
-    closers = [_Closer(stage, reading.strand, scope) for stage in range(1, engine.model.config.num_stages + 1)]
-    segments = _segments(reading, scope)
-    at_once = max(TILES_AT_ONCE, engine.options.workers)
-    for first in range(0, len(segments), at_once):
-        block = segments[first : first + at_once]
-        scans = engine.scan(reading, [tile for _, _, tile in block])
-        found: list[Chunks] = []
-        for (begin, end, _), scan in zip(block, scans, strict=True):
-            watch(scan, begin, end)
-            found += [closer.add(*_boundaries(scan, closer.stage - 1, begin, end)) for closer in closers]
-        progress(block[-1][1] - block[0][0])
-        if first + at_once >= len(segments):
-            found += [closer.finish() for closer in closers]
-        yield min(closer.frontier for closer in closers), found
 
 
 @dataclass
@@ -161,6 +159,37 @@ def chunk_summary(lengths: Mapping[int, ChunkLengths], num_bases: int) -> dict[s
     return summary
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Tiles of a strand that are computed together, and the stretch of the scope that each is read for, forward."""
+
+    strand: Strand
+    tiles: Sequence[int]
+    stretches: Sequence[tuple[int, int]]
+    is_last: bool  # of its strand
+
+
+def _groups(engine: Engine, scope: Interval, within: Interval) -> list[_Group]:
+    """Return the groups of all strands that reach into `within`, in the order in which they are needed.
+
+    They follow from the scope alone, so that neither what is asked for of it nor the number of workers changes a byte.
+    """
+    groups = []
+    for strand in engine.strands:
+        reading = engine.reading(scope.contig, strand)
+        segments, size = _segments(reading, scope), engine.tiles_at_once(reading)
+        for first in range(0, len(segments), size):
+            own = segments[first : first + size]
+            if own[-1][1] > within.start:
+                stretches = [(begin, end) for begin, end, _ in own]
+                groups.append(_Group(strand, [tile for *_, tile in own], stretches, first + size >= len(segments)))
+    return sorted(groups, key=lambda group: group.stretches[0])
+
+
+def _stages(engine: Engine) -> range:
+    return range(1, engine.model.config.num_stages + 1)
+
+
 def _segments(reading: Reading, scope: Interval) -> list[tuple[int, int, int]]:
     """Return (start, end, tile) of the stretches that tiles cover, forward, sorted, clipped to the scope.
 
@@ -182,12 +211,12 @@ def _segments(reading: Reading, scope: Interval) -> list[tuple[int, int, int]]:
     return sorted(segments)
 
 
-def _boundaries(scan: TileScan, stage: int, begin: int, end: int) -> tuple[Positions, Probabilities]:
+def _boundaries(scan: TileCuts, stage: int, begin: int, end: int) -> tuple[Positions, Probabilities]:
     """Return a tile's boundaries of one stage inside [begin, end), forward coordinates, ascending."""
     return _placed(scan, stage, np.flatnonzero(scan.mask_SL[stage]), begin, end)
 
 
-def _placed(scan: TileScan, stage: int, local: Positions, begin: int, end: int) -> tuple[Positions, Probabilities]:
+def _placed(scan: TileCuts, stage: int, local: Positions, begin: int, end: int) -> tuple[Positions, Probabilities]:
     """Return where some of a tile's bases lie inside [begin, end), forward and ascending, and their probabilities."""
     position = scan.reading.to_forward(local + scan.start)
     order = np.argsort(position)

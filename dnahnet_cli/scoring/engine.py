@@ -51,6 +51,14 @@ class GenomeSource(Protocol):
 class NumericalError(DnahnetError):
     """The network produced a value that is not a number: never printed, always raised."""
 
+    @classmethod
+    def at(cls, place: str) -> NumericalError:
+        """Return the error, with where it is and what to do."""
+        return cls(
+            f"{place}: the network computes NaN or infinity, so nothing there has a score.\n"
+            "With --dtype bfloat16, try float32. Otherwise the weights are damaged: dnahnet doctor --model tests them."
+        )
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -76,28 +84,43 @@ class StrandScore:
     scored_bp: int
 
 
+ScanUnit = tuple[str, Strand, Sequence[int]]  # tiles that are computed together: contig, strand, their numbers
+
+
 @dataclass(frozen=True)
-class TileScan:
-    """What a scan knows of one tile's own bases, in reading direction. L bases, S stages.
+class TileCuts:
+    """Where the network cuts one tile's own bases, in reading direction. L bases, S stages.
 
     At a stage, a base that does not open a chunk of the stage outside it has probability NaN and mask False.
     """
 
     reading: Reading
     start: int
-    log_probs_L4: Floats  # of each base given all before it
     probability_SL: Floats
     mask_SL: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TileScan(TileCuts):
+    """What a scan knows of one tile's own bases."""
+
+    log_probs_L4: Floats  # of each base given all before it
 
 
 @dataclass
 class _Branch:
     """An edit on one strand: the edited bases that are compared (`codes`), and the sums as they become known."""
 
+    reading: Reading
     local: LocalEdit
     codes: Codes
     ref_logp: float = float("nan")
     alt_logp: float = float("nan")
+
+    @property
+    def place(self) -> str:
+        """Return where the edit is, for messages."""
+        return self.reading.place(self.local.start, self.local.end)
 
     @property
     def score(self) -> StrandScore:
@@ -112,6 +135,11 @@ class _Pass:
     start: int  # local position of the first context base
     codes: Codes
     branches: list[_Branch] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Return what is read, for messages."""
+        return self.reading.place(self.start, self.start + len(self.codes))
 
 
 _Key = tuple[str, Strand, tuple[int, int, bytes]]  # what tells branches apart: contig, strand, edit
@@ -161,17 +189,29 @@ class Engine:
 
     def scan(self, reading: Reading, tiles: Sequence[int]) -> Iterator[TileScan]:
         """Scan the given tiles of a reading, in the order given."""
-        per_batch = max(1, self.options.batch_tokens // (reading.grid.tile + reading.grid.context))
-        batches = [tiles[first : first + per_batch] for first in range(0, len(tiles), per_batch)]
-        for scans in self._side_by_side(lambda batch: self._scan_batch(reading, batch), batches):
+        at_once = self.tiles_at_once(reading)
+        batches = (tiles[first : first + at_once] for first in range(0, len(tiles), at_once))
+        for scans in self.scan_units((reading.contig, reading.strand, batch) for batch in batches):
             yield from scans
+
+    def tiles_at_once(self, reading: Reading) -> int:
+        """Return how many tiles of a reading make a unit."""
+        return max(1, self.options.batch_tokens // (reading.grid.tile + reading.grid.context))
+
+    def scan_units(self, units: Iterable[ScanUnit]) -> Iterator[list[TileScan]]:
+        """Scan tiles unit by unit; the workers are a little ahead.
+
+        What is computed together is of one unit, so no byte of a scan depends on the units before and after it.
+        """
+        readings = ((self.reading(contig, strand), tiles) for contig, strand, tiles in units)
+        yield from self._side_by_side(lambda unit: self._scan_batch(*unit), readings)
 
     @torch.inference_mode()
     def _scan_batch(self, reading: Reading, tiles: Sequence[int]) -> list[TileScan]:
         bounds = [reading.tile_bounds(tile) for tile in tiles]
         token_BL, length_B = self._tokens([reading.window(begin, end) for begin, _, end in bounds])
         output, _ = self.model(token_BL, length_B=length_B, capture=Capture.nowhere(self.device))
-        log_probs = _log_probs(output.logits_BL4)
+        log_probs = _log_probs(output.logits_BL4, lambda row: reading.place(*bounds[row][1:]))
         probability_BSL, mask_BSL = _per_base(output.traces, *token_BL.shape)
         scans = []
         for row, (begin, start, end) in enumerate(bounds):
@@ -179,7 +219,7 @@ class Engine:
             shifted = slice(own.start + 1, own.stop + 1)  # the token of a base comes one after its prediction
             scans.append(
                 TileScan(
-                    reading, start, log_probs[row, own], probability_BSL[row, :, shifted], mask_BSL[row, :, shifted]
+                    reading, start, probability_BSL[row, :, shifted], mask_BSL[row, :, shifted], log_probs[row, own]
                 )
             )
         return scans
@@ -273,7 +313,7 @@ class Engine:
             [replacement, reading.window(local.end, local.end + max(0, num_scored - len(replacement)))]
         )[:num_scored]
         num_scored = min(_leading_acgt(ref), _leading_acgt(alt))
-        return _Branch(local, alt[:num_scored]) if num_scored else None
+        return _Branch(reading, local, alt[:num_scored]) if num_scored else None
 
     def _pass_of(self, passes: dict[tuple[str, Strand, int], _Pass], reading: Reading, local: LocalEdit) -> _Pass:
         tile = reading.tile_of(local.start)
@@ -335,7 +375,7 @@ class Engine:
             )
             length = (length_B - begin).clamp(0, end - begin)
             output, states = self.model(token_BL[:, begin:end], state, length_B=length, capture=capture)
-            log_probs.append(_log_probs(output.logits_BL4))
+            log_probs.append(_log_probs(output.logits_BL4, lambda row: passes[row].place))
             for index, (at, row) in enumerate(taken):
                 # What precedes an edit was read in this call, or as the last token of the one before.
                 before = log_probs[-1][row, at - 1 - begin] if at > begin else log_probs[-2][row, -1]
@@ -396,7 +436,7 @@ class _Pool:
             length_B=length_B,
             capture=Capture.nowhere(self.engine.device),
         )
-        log_probs = _log_probs(output.logits_BL4)
+        log_probs = _log_probs(output.logits_BL4, lambda row: branches[row].place)
         for row, branch in enumerate(branches):
             branch.alt_logp += _sum_of(log_probs[row, : len(branch.codes) - 1], branch.codes[1:])
         self.progress(len(branches))
@@ -411,11 +451,11 @@ class _Pool:
         return stack(groups)
 
 
-def _log_probs(logits_BL4: Tensor) -> Floats:
-    """Return log-probabilities. Raises NumericalError rather than pass on what is not a number."""
+def _log_probs(logits_BL4: Tensor, place_of: Callable[[int], str]) -> Floats:
+    """Return log-probabilities. Raises NumericalError, with the place of a row, instead of what is not a number."""
     result: Floats = logits_BL4.float().log_softmax(-1).cpu().numpy()
     if not np.isfinite(result).all():
-        raise NumericalError("the network produced a value that is not a number; please report input and weights")
+        raise NumericalError.at(place_of(int(np.argmin(np.isfinite(result).all(axis=(1, 2))))))
     return result
 
 

@@ -6,8 +6,9 @@ inserts the same 15 bases every 12 bases along the whole coding sequence. The tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -15,10 +16,12 @@ import numpy as np
 
 from dnahnet_cli.genome import Codes, Edit, Gene, Strand, encode, reverse_complement
 from dnahnet_cli.scoring.engine import Engine, StrandScore
+from dnahnet_cli.scoring.variants import ScoreUnits
 
 STOP_CASSETTE: Final = "TAATAATAATAGTGA"
 OFFSET_BP: Final = 12
 START_CODON_BP: Final = 3
+GENES_AT_ONCE: Final = 64  # that lie near one another share the reading of what is around them
 
 
 class Protocol(Enum):
@@ -106,27 +109,52 @@ def score_genes(
     genes: Sequence[Gene],
     protocol: Protocol,
     progress: Callable[[int], None] = lambda done: None,
+    score_units: ScoreUnits | None = None,
 ) -> list[GeneScore]:
-    """Score every gene, in the order given."""
-    rows: list[GeneScore | None] = []
-    edits: list[Edit] = []
-    planned: list[tuple[int, Gene, float, int]] = []
-    for index, gene in enumerate(genes):
-        status, sequence = _sequence_of(engine, gene)
-        knocked = knock_out(gene, sequence, protocol) if sequence is not None else None
-        if sequence is None or knocked is None:
-            rows.append(GeneScore(gene, status if sequence is None else GeneStatus.TOO_SHORT))
-            continue
-        rows.append(None)
-        edits.append(knocked[0])
-        planned.append((index, gene, float(np.isin(sequence, (1, 2)).mean()), knocked[1]))
-    for (index, gene, gc, inserts), by_strand in zip(planned, engine.score(edits, progress), strict=True):
-        if any(score is None for score in by_strand.values()):
-            rows[index] = GeneScore(gene, GeneStatus.AMBIGUOUS_CONTEXT, gc=gc)
-            continue
-        sense, antisense = by_strand.get(gene.strand), by_strand.get(gene.strand.opposite)
-        rows[index] = GeneScore(gene, GeneStatus.OK, sense, antisense, gc, inserts)
-    return [row for row in rows if row is not None]
+    """Score every gene, in the order given. `progress` is called with the number of strands of genes that are done.
+
+    Genes are computed together in units of GENES_AT_ONCE, so no byte of a score depends on the units before and after
+    it. `score_units` takes the place of the engine's own, where scores may be known already.
+    """
+    rows: list[GeneScore] = []
+    waiting: deque[list[_Planned]] = deque()
+
+    def edits() -> Iterator[list[Edit]]:
+        for first in range(0, len(genes), GENES_AT_ONCE):
+            waiting.append([_plan(engine, gene, protocol) for gene in genes[first : first + GENES_AT_ONCE]])
+            yield [planned.edit for planned in waiting[-1] if planned.edit is not None]
+
+    for scores in (score_units or engine.score_units)(edits(), progress):
+        by_edit = iter(scores)
+        for planned in waiting.popleft():
+            rows.append(planned.row if planned.edit is None else _scored(planned.row, next(by_edit)))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What is known of a gene before it is scored, and the edit that knocks it out, if there is one."""
+
+    row: GeneScore
+    edit: Edit | None = None
+
+
+def _plan(engine: Engine, gene: Gene, protocol: Protocol) -> _Planned:
+    status, sequence = _sequence_of(engine, gene)
+    if sequence is None:
+        return _Planned(GeneScore(gene, status))
+    knocked = knock_out(gene, sequence, protocol)
+    if knocked is None:
+        return _Planned(GeneScore(gene, GeneStatus.TOO_SHORT))
+    gc = float(np.isin(sequence, (1, 2)).mean())
+    return _Planned(GeneScore(gene, GeneStatus.OK, gc=gc, num_inserts=knocked[1]), knocked[0])
+
+
+def _scored(row: GeneScore, by_strand: Mapping[Strand, StrandScore | None]) -> GeneScore:
+    if any(score is None for score in by_strand.values()):
+        return replace(row, status=GeneStatus.AMBIGUOUS_CONTEXT, num_inserts=None)
+    strand = row.gene.strand
+    return replace(row, sense=by_strand.get(strand), antisense=by_strand.get(strand.opposite))
 
 
 def _sequence_of(engine: Engine, gene: Gene) -> tuple[GeneStatus, Codes | None]:

@@ -7,12 +7,14 @@ stop may be harmless, which one number cannot show.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dnahnet_cli.genome import Edit, Gene, Strand, encode, reverse_complement
 from dnahnet_cli.scoring.engine import Engine, StrandScore
 from dnahnet_cli.scoring.essentiality import OFFSET_BP, START_CODON_BP, STOP_CASSETTE, GeneScore, GeneStatus
+from dnahnet_cli.scoring.variants import ScoreUnits
 
 GENES_AT_ONCE = 16
 
@@ -53,19 +55,22 @@ def score_inserts(
     genes: Sequence[Gene],
     step_codons: int,
     progress: Callable[[int], None] = lambda done: None,
+    score_units: ScoreUnits | None = None,
 ) -> Iterator[InsertScore]:
     """Yield the scores of stop codons every so many codons, gene by gene, along each; `genes` lie on their contigs.
 
-    `progress` is called with the number of strand-edits done.
+    `progress` is called with the number of strand-edits done, `score_units` takes the place of the engine's own.
     """
-    for first in range(0, len(genes), GENES_AT_ONCE):
-        planned = [
-            (gene, codon, edit)
-            for gene in genes[first : first + GENES_AT_ONCE]
-            for codon, edit in stop_places(gene, step_codons)
-        ]
-        scores = engine.score([edit for _, _, edit in planned], progress)
-        for (gene, codon, edit), by_strand in zip(planned, scores, strict=True):
+    waiting: deque[list[tuple[Gene, int, Edit]]] = deque()
+
+    def edits() -> Iterator[list[Edit]]:
+        for first in range(0, len(genes), GENES_AT_ONCE):
+            own = genes[first : first + GENES_AT_ONCE]
+            waiting.append([(gene, codon, edit) for gene in own for codon, edit in stop_places(gene, step_codons)])
+            yield [edit for _, _, edit in waiting[-1]]
+
+    for scores in (score_units or engine.score_units)(edits(), progress):
+        for (gene, codon, edit), by_strand in zip(waiting.popleft(), scores, strict=True):
             yield InsertScore(codon, edit.start, edit.end, _gene_score(gene, by_strand))
 
 
