@@ -152,14 +152,14 @@ def what_made(
 ) -> dict[str, str]:
     """Return what the results of a run depend on, in any command; `provenance` is without paths.
 
-    `files` are inputs beside the genome, by the option that names them.
+    `files` are inputs beside the genome, by the option that names them; what came through a pipe has gone by.
     """
     return {
         "command": command,
         "version": __version__,
         "genome": digest_of_genome(session.fasta),
         **provenance,
-        **{name: digest_of_file(path) for name, path in files.items() if path is not None and path != "-"},
+        **{name: digest_of_file(path) for name, path in files.items() if path is not None and Path(path).is_file()},
         "circular": ", ".join(sorted(engine.circular)),
         "device": engine.device.type,
         "batch_size": str(engine.options.batch_branches),

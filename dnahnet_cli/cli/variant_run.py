@@ -16,7 +16,7 @@ from dnahnet_cli.cli.shard import Shard, parse_shard, plan_shard
 from dnahnet_cli.cli.variant_plan import say_plan
 from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
 from dnahnet_cli.consequences.effects import Effect
-from dnahnet_cli.consequences.load import GeneSet, read_gene_set
+from dnahnet_cli.consequences.load import GeneSet, read_gene_set, rename_hint
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genetic_code import genetic_code
 from dnahnet_cli.genome import Variant
@@ -70,11 +70,15 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
         raise UsageError("--shard reads VARIANTS twice, to know how many there are: give a file in place of '-'.")
     check_resume(job.resume, job.output)
     names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
-    gene_set = None if job.genes is None else read_gene_set(job.genes, session.fasta.lengths, names)
+    if job.genes == "-" == job.variants:
+        raise UsageError("VARIANTS and --genes cannot both come from standard input: give one of them as a file.")
+    tmpdir = Path(session.request.tmpdir) if session.request.tmpdir else None
+    lengths = session.fasta.lengths
+    gene_set = None if job.genes is None else read_gene_set(job.genes, lengths, names, tmpdir=tmpdir)
     reader, intake = _intake(job, session, names)
     with reader or nullcontext():
         scorer = VariantScorer(session.engine(gene_set.circular if gene_set else frozenset()), job.max_indel)
-        made_by = _made_by(job, session, scorer.engine)
+        made_by = _made_by(job, session, scorer.engine, gene_set)
         if wanted is None:
             _run(job, session, reporter, gene_set, reader.header if reader else (), intake, scorer, made_by)
             return
@@ -161,11 +165,12 @@ def _provenance(job: Job, session: Session) -> dict[str, str]:
     return made_by
 
 
-def _made_by(job: Job, session: Session, engine: Engine) -> dict[str, str]:
+def _made_by(job: Job, session: Session, engine: Engine, genes: GeneSet | None) -> dict[str, str]:
     """Return everything that the rows depend on, apart from the variants."""
-    files = {"genes": job.genes, "rename_contigs": job.rename_contigs, "regions_file": job.regions_file}
+    files = {"rename_contigs": job.rename_contigs, "regions_file": job.regions_file}
     return {
         **what_made("score-variants", session, engine, files, _provenance(replace(job, with_paths=False), session)),
+        **({"genes": genes.sha256} if genes else {}),
         "region": ", ".join(job.region),
         "all_snvs": str(job.variants is None),
         "max_indel": str(job.max_indel),
@@ -236,8 +241,7 @@ class _Scoring:
             theirs = scorer.first[Status.CONTIG_NOT_FOUND].contig
             raise InputError(
                 f"none of {total} variants could be scored: contig {theirs!r} is not in {self.session.request.genome}, "
-                f"whose contigs are {name_some(lengths)}.\nIf {theirs!r} is one of these under another name, put a "
-                f"line '{theirs} {_likely(theirs, list(lengths))}' into a file, and give it with --rename-contigs."
+                f"whose contigs are {name_some(lengths)}.\n{rename_hint(theirs, _likely(theirs, list(lengths)))}"
             )
         reasons = ", ".join(f"{count} {status.value}" for status, count in scorer.counts.most_common())
         raise InputError(f"none of {total} variants could be scored: {reasons}")

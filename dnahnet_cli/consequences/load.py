@@ -2,45 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
-from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Gene
 from dnahnet_cli.io.genes import read_genes
 from dnahnet_cli.io.rnas import RnaGene, read_noncoding
-from dnahnet_cli.io.streams import name_some
+from dnahnet_cli.io.streams import Source, name_some
 
 
 @dataclass(frozen=True)
 class GeneSet:
-    """The genes of a genome. `circular` are the contigs that the annotation calls so, `skipped` (locus, reason)."""
+    """The genes of a genome. `circular` are the contigs that the annotation calls so, `skipped` (locus, reason).
+
+    `sha256` is that of the annotation as it was read.
+    """
 
     coding: list[Gene]
     noncoding: list[RnaGene]
     circular: frozenset[str]
     skipped: list[tuple[str, str]]
+    sha256: str
 
 
 def read_gene_set(
-    path: str, lengths: Mapping[str, int], names: Mapping[str, str] | None = None, id_attr: str | None = None
+    path: str,
+    lengths: Mapping[str, int],
+    names: Mapping[str, str] | None = None,
+    id_attr: str | None = None,
+    tmpdir: Path | None = None,
 ) -> GeneSet:
     """Read the genes of a GFF3, GTF, BED or GenBank file on the contigs of a genome; `names` are its names for theirs.
 
-    Raises InputError as `read_genes`, and when none of the genes is on the genome; UsageError for a pipe.
+    `-` is standard input; what a pipe holds is kept in `tmpdir` meanwhile, as it is read twice. Raises InputError as
+    `read_genes`, and when none of the genes is on the genome.
     """
     names = names or {}
-    if path == "-" or (Path(path).exists() and not Path(path).is_file()):
-        raise UsageError(f"--genes {path}: the annotation is read twice, so it must be a file and not a pipe.")
-    annotation = read_genes(path, id_attr)
+    with _file_of(path, tmpdir) as file:
+        annotation, rnas = read_genes(file, id_attr), read_noncoding(file)
+        sha256 = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     coding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in annotation.genes]
-    noncoding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in read_noncoding(path)]
+    noncoding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in rnas]
     if not any(gene.contig in lengths for gene in coding):
-        theirs = name_some(dict.fromkeys(gene.contig for gene in coding))
+        theirs = dict.fromkeys(gene.contig for gene in coding)
         raise InputError(
-            f"{path}: no gene is on the genome. The genes are on {theirs}, the genome has {name_some(lengths)}.\n"
-            "Where these are the same under other names, give a file of old and new names with --rename-contigs."
+            f"{path}: no gene is on the genome. The genes are on {name_some(theirs)}, the genome has "
+            f"{name_some(lengths)}.\n{rename_hint(next(iter(theirs)), next(iter(lengths), 'NAME'))}"
         )
     circular = frozenset(names.get(contig, contig) for contig in annotation.circular)
-    return GeneSet(coding, noncoding, circular, annotation.skipped)
+    return GeneSet(coding, noncoding, circular, annotation.skipped, sha256)
+
+
+def rename_hint(theirs: str, ours: str) -> str:
+    """Say how to give contigs the genome's names, with an example to copy."""
+    return (
+        "Where these are the same under other names, give lines of both names with --rename-contigs, such as "
+        f"--rename-contigs <(echo {quote(f'{theirs} {ours}')})."
+    )
+
+
+@contextmanager
+def _file_of(path: str, tmpdir: Path | None) -> Iterator[str]:
+    """Give a file that can be read again: the one that is meant, or a copy of what comes through a pipe."""
+    if path != "-" and (Path(path).is_file() or not Path(path).exists()):
+        yield path
+        return
+    with Source(path) as source, tempfile.TemporaryDirectory(prefix="dnahnet-genes-", dir=tmpdir) as folder:
+        copy = Path(folder) / "genes"
+        source.copy_to(copy)
+        try:
+            yield str(copy)
+        except InputError as error:  # in the words that the user knows
+            raise InputError(str(error).replace(str(copy), source.name)) from error

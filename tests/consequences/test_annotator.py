@@ -264,8 +264,6 @@ def test_an_annotation_of_another_genome_is_said(tmp_path: Path) -> None:
         read_gene_set(str(path), {"c": 70})
     genes = read_gene_set(str(path), {"c": 70}, {"chr1": "c"})
     assert genes.coding[0].contig == "c" and genes.coding[0].genetic_code == 4
-    with pytest.raises(UsageError, match="pipe"):
-        read_gene_set("-", {"c": 70})
 
 
 @pytest.mark.skipif(not ECOLI.is_dir(), reason="the shared data folder is not beside this checkout")
