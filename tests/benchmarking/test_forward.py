@@ -99,7 +99,8 @@ def test_memory_is_that_of_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     del_me = torch.ones(size)  # 256 MiB, gone when the pass begins
     del del_me
     (found,) = passes._probe_here(TINY, [64], "forward", MACHINE)
-    assert size <= found.memory_bytes <= 1.5 * size
+    # The system may take back pages of the program in the meantime, which then count against the pass.
+    assert 0.9 * size <= found.memory_bytes <= 1.5 * size
 
 
 def test_what_does_not_fit_into_memory_is_left_out_with_the_reason() -> None:

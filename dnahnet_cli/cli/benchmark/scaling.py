@@ -129,7 +129,7 @@ def scaling(
     that was stopped goes on, and several processes may climb one together. The table has the better size of each
     architecture at each rung, the differences to dnaHNet (above 0 dnaHNet needs fewer bits), and fitted curves.
 
-    On one CPU thread that trains at 60 GFLOP/s the default ladder takes about three hours.
+    On one CPU thread that trains at 60 GFLOP/s the default ladder takes about five hours.
 
     Examples:
 
