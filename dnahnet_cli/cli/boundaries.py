@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import product
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dnahnet_cli.evaluation.boundaries import GenomeFeatures
-    from dnahnet_cli.evaluation.chunks import Cuts
+    from dnahnet_cli.evaluation.chunks import CutCollector, Cuts
     from dnahnet_cli.genome import Interval, Strand
     from dnahnet_cli.io.fasta import Fasta
-    from dnahnet_cli.io.index import Order
     from dnahnet_cli.io.table import OpenTable
-    from dnahnet_cli.scoring.engine import TileScan
+    from dnahnet_cli.scoring.boundaries import Chunks
+    from dnahnet_cli.scoring.engine import Engine, TileCuts
 
 
 def boundaries(
@@ -77,6 +78,8 @@ def boundaries(
     ] = None,
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
+    resume: o.Resume = None,
+    shard: o.Shard = None,
     model: o.Model = o.DEFAULT_MODEL,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
@@ -101,22 +104,31 @@ def boundaries(
       dnahnet boundaries genome.fa -o chunks.bed.gz --bigwig probability
 
       dnahnet boundaries genome.fa --features genes.gff --features-output rates.tsv > chunks.bed
+
+      dnahnet boundaries genome.fa --shard 1/4 --resume -o chunks.1of4.bed.gz
     """
     from pathlib import Path
 
-    import numpy as np
-
+    from dnahnet_cli.cli.kept import check_resume, keeping, what_made
+    from dnahnet_cli.cli.shard import parse_shard, plan_bases
     from dnahnet_cli.evaluation.boundaries import GenomeFeatures
     from dnahnet_cli.evaluation.boundaries import columns as feature_columns
     from dnahnet_cli.evaluation.chunks import CutCollector
     from dnahnet_cli.genome import Interval
-    from dnahnet_cli.io.index import Order
+    from dnahnet_cli.io.index import index_output
     from dnahnet_cli.io.output import open_output
+    from dnahnet_cli.io.shards import parts_of
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.scoring.boundaries import ChunkLengths, bed_lines, chunk_summary, chunks_of
+    from dnahnet_cli.scoring.boundaries import chunk_summary, chunks_of
 
+    wanted = parse_shard(shard)
+    check_resume(resume, output)
     if (features is None) != (features_output is None):
         raise UsageError("--features says what to compare with, --features-output where to write it: give both")
+    if wanted is not None and features is not None:
+        raise UsageError(
+            "--features compares a whole run: merge the shards, and give the BED to `dnahnet evaluate boundaries`."
+        )
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
     inputs = [Path(path) for path in (genome, features, regions_file) if path not in (None, "-")]
@@ -126,46 +138,98 @@ def boundaries(
             scopes = [Interval(name, 0, length) for name, length in session.fasta.lengths.items()]
         known = GenomeFeatures.read(session.fasta, features) if features is not None else None
         engine = session.engine(known.circular if known is not None else frozenset())
-        num_stages = engine.model.config.num_stages
-        if not num_stages:
-            raise UsageError(f"model {session.model_file.name} is a {engine.model.config.arch}, which makes no chunks")
-        stages = sorted(set(stage or range(1, num_stages + 1)))
-        if stages[-1] > num_stages:
-            raise UsageError(f"--stage {stages[-1]}: model {session.model_file.name} has {num_stages} stages")
-        lengths = {number: ChunkLengths() for number in range(1, num_stages + 1)}
-        reporter.start("bases", sum(len(scope) for scope in scopes) * len(engine.strands))
+        stages, num_stages = _stages(stage, engine, session.model_file.name)
         provenance = session.provenance(with_paths=not no_version)
-        collector, order = CutCollector(), Order()
+        made_by = {
+            **what_made(
+                "boundaries", session, engine, {"regions_file": regions_file}, session.provenance(with_paths=False)
+            ),
+            "region": ", ".join(region or ()),
+            "stage": ", ".join(map(str, stages)),
+            "shard": shard or "",
+        }
+        tracks = stack.enter_context(_Tracks(bigwig, stages, engine.strands, scopes, inputs, tmpdir))
+        bases = range(sum(map(len, scopes)))
+        if wanted is not None:
+            own = plan_bases(wanted, scopes, made_by)
+            bases, tracks.of_shard = own.rows, True
+            provenance["shard"] = str(own)
+            if bigwig is not None:
+                provenance["tracks"] = json.dumps(tracks.names)
+        taken = _Taken(stages, num_stages, CutCollector() if known is not None else None)
         # What could not be written at the end is refused now.
+        opened = open_output(output, forbidden=inputs)
         if features_output is not None:
             table = open_table(features_output, feature_columns(), provenance=provenance, forbidden=inputs)
-        tracks = stack.enter_context(_Tracks(bigwig, stages, engine.strands, scopes, inputs, tmpdir))
-        with open_output(output, forbidden=inputs) as file:
-            for key, value in provenance.items():
-                file.write(f"##dnahnet_{key}={value}\n")
-            for scope in filter(len, scopes):
-                order.add(scope.contig, scope.start, scope.start + 1)
-                order.add(scope.contig, scope.end - 1, scope.end)
-                for chunks in chunks_of(engine, scope, reporter.advance, tracks.watch):
-                    file.write(bed_lines(scope.contig, chunks, stages))
-                    for number in lengths:
-                        lengths[number].add(chunks[np.flatnonzero(chunks.stage == number)])
-                    if known is not None:
-                        collector.add(scope.contig, chunks)
-        _index(output, order, reporter)
-        tracks.write(session.fasta.lengths, provenance, reporter)
-        if known is not None:
-            _write_features(collector.cuts(scopes), session.fasta, known, table, reporter)
+        others = [*tracks.names, *([features_output] if features_output else [])]
+        with keeping(output, engine, made_by, resume, reporter, others) as kept:
+            reporter.start("bases", len(bases) * len(engine.strands))
+            with opened as file:
+                for key, value in provenance.items():
+                    file.write(f"##dnahnet_{key}={value}\n")
+                for scope, part in parts_of(scopes, bases):
+                    for chunks in chunks_of(
+                        engine, scope, reporter.advance, tracks.watch, part=part, scan_units=kept.scan_units
+                    ):
+                        file.write(taken.lines(scope.contig, chunks))
+            format = "bed.gz" if Path(output).suffix == ".gz" else "bed"
+            problem = index_output(output, format, 0, taken.order, wanted=True)[1]
+            if problem is not None:
+                reporter.note(f"{output}: no index, because {problem}")
+            # Contigs in the order of what was asked for: the one order that merge knows.
+            contigs = {scope.contig: session.fasta.lengths[scope.contig] for scope in scopes}
+            tracks.write(contigs, provenance, reporter)
+            if known is not None and taken.collector is not None:
+                _write_features(taken.collector.cuts(scopes), session.fasta, known, table, reporter)
     reporter.stop()
-    bases = sum(len(scope) for scope in scopes) * len(engine.strands)
-    summary = chunk_summary(lengths, bases)
+    num_bases = len(bases) * len(engine.strands)
+    summary = chunk_summary(taken.lengths, num_bases)
     for line in _as_table(summary):
         reporter.note(line)
-    reporter.note(f"{bases:,} bases read in {reporter.seconds():.1f} s, peak memory {peak_memory_mib():,} MiB")
-    counts = {f"stage{number}": len(lengths[number]) for number in stages}
-    facts = {"command": "boundaries", "bases": bases, "chunks": counts, "stages": summary}
+    reporter.note(f"{num_bases:,} bases read in {reporter.seconds():.1f} s, peak memory {peak_memory_mib():,} MiB")
+    counts = {f"stage{number}": len(taken.lengths[number]) for number in stages}
+    facts = {"command": "boundaries", "bases": num_bases, "chunks": counts, "stages": summary}
     facts |= {"seconds": round(reporter.seconds(), 3), "peak_memory_mib": peak_memory_mib()}
     write_summary(json_summary, {**facts, "provenance": dict(provenance)})
+
+
+def _stages(asked: Sequence[int] | None, engine: Engine, model: str) -> tuple[list[int], int]:
+    """Return the stages to write, and how many the model has. Raises UsageError."""
+    number = engine.model.config.num_stages
+    if not number:
+        raise UsageError(f"model {model} is a {engine.model.config.arch}, which makes no chunks")
+    stages = sorted(set(asked or range(1, number + 1)))
+    if stages[-1] > number:
+        raise UsageError(f"--stage {stages[-1]}: model {model} has {number} stages")
+    return stages, number
+
+
+class _Taken:
+    """What is known of a run's chunks: their lengths by stage, their order as written, all cuts if they are wanted."""
+
+    def __init__(self, stages: Sequence[int], num_stages: int, collector: CutCollector | None) -> None:
+        from dnahnet_cli.io.index import Order
+        from dnahnet_cli.scoring.boundaries import ChunkLengths
+
+        self.stages, self.collector = stages, collector
+        self.lengths = {number: ChunkLengths() for number in range(1, num_stages + 1)}
+        self.order = Order()
+
+    def lines(self, contig: str, chunks: Chunks) -> str:
+        """Take in the next chunks, and return those to be written as lines of BED."""
+        import numpy as np
+
+        from dnahnet_cli.scoring.boundaries import bed_lines
+
+        for number, lengths in self.lengths.items():
+            lengths.add(chunks[np.flatnonzero(chunks.stage == number)])
+        if self.collector is not None:
+            self.collector.add(contig, chunks)
+        shown = chunks[np.flatnonzero(np.isin(chunks.stage, self.stages))]
+        if len(shown):
+            self.order.add(contig, int(shown.start[0]), int(shown.end.max()))
+            self.order.add(contig, int(shown.start[-1]), int(shown.end.max()))
+        return bed_lines(contig, shown, self.stages)
 
 
 class _Tracks:
@@ -185,14 +249,17 @@ class _Tracks:
         from dnahnet_cli.io.bigwig import Track, TrackOutput, check_disjoint
 
         self._tracks: dict[tuple[int, Strand], tuple[TrackOutput, Track]] = {}
+        self.of_shard = False
+        self.names: list[str] = []
         if prefix is None:
             return
         check_disjoint(scopes)
         for number, strand in product(stages, strands):
             name = f"{prefix}.stage{number}.{'fwd' if strand.value == '+' else 'rev'}.bw"
             self._tracks[number, strand] = TrackOutput(name, inputs), Track(Path(tmpdir) if tmpdir else None)
+            self.names.append(name)
 
-    def watch(self, scan: TileScan, begin: int, end: int) -> None:
+    def watch(self, scan: TileCuts, begin: int, end: int) -> None:
         """Take the probabilities of a tile's bases inside [begin, end)."""
         from dnahnet_cli.scoring.boundaries import probabilities
 
@@ -201,8 +268,16 @@ class _Tracks:
                 track.add(scan.reading.contig, *probabilities(scan, number, begin, end))
 
     def write(self, lengths: Mapping[str, int], provenance: Mapping[str, str], reporter: Reporter) -> None:
+        """Write all of them. A bigWig without values cannot be; that of a shard is empty, lest it seem lost."""
+        from dnahnet_cli.io.output import open_output
+
         for place, track in self._tracks.values():
-            if not place.write(track, lengths, provenance):
+            if place.write(track, lengths, provenance):
+                continue
+            if self.of_shard:
+                with open_output(place.path):
+                    pass
+            else:
                 reporter.note(f"{place.path}: not written, because no base has a value")
 
     def __enter__(self) -> _Tracks:
@@ -211,22 +286,6 @@ class _Tracks:
     def __exit__(self, *error: object) -> None:
         for _, track in self._tracks.values():
             track.__exit__(None, None, None)
-
-
-def _index(output: str, order: Order, reporter: Reporter) -> None:
-    """Write the index of a compressed BED file, unless the order of the regions forbids it."""
-    from pathlib import Path
-
-    from dnahnet_cli.io.index import remove_indices, write_index
-
-    path = Path(output)
-    if output == "-" or path.suffix != ".gz" or not path.is_file():
-        return
-    remove_indices(path)
-    if order.problem is not None:
-        reporter.note(f"{path}: no index, because {order.problem}")
-    else:
-        write_index(path, "bed", longest=order.longest)
 
 
 def _as_table(summary: Mapping[str, Mapping[str, float]]) -> list[str]:

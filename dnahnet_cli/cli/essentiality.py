@@ -11,11 +11,14 @@ import typer
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, close
 from dnahnet_cli.cli.session import Request, Session
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dnahnet_cli.cli.kept import ByUnits
+    from dnahnet_cli.genome import Gene, Interval
+    from dnahnet_cli.io.genes import Annotation
     from dnahnet_cli.pictures import RankedGene
     from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.scoring.essentiality import GeneScore
@@ -91,6 +94,8 @@ def essentiality(
     no_version: o.NoVersion = False,
     json_summary: o.JsonSummary = None,
     strict: o.Strict = False,
+    resume: o.Resume = None,
+    shard: o.Shard = None,
     model: o.Model = o.DEFAULT_MODEL,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
@@ -115,63 +120,119 @@ def essentiality(
       dnahnet essentiality genome.fa annotation.gff.gz --protocol multi -o genes.parquet
 
       dnahnet essentiality annotated.gbk --plot top.png --detail stops.tsv --top 10 > genes.tsv
+
+      dnahnet essentiality genome.fa annotation.gff --shard 1/4 --resume -o genes.1of4.tsv
     """
     from pathlib import Path
 
-    from dnahnet_cli.genome import Interval
-    from dnahnet_cli.io.genes import call_genes, read_genes
+    from dnahnet_cli.cli.kept import check_resume, keeping, what_made
+    from dnahnet_cli.cli.shard import parse_shard, plan_genes
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.pictures import PictureOutput, draw_ranking
-    from dnahnet_cli.rows.genes import columns, ranked
-    from dnahnet_cli.scoring.essentiality import EXPLANATION, GeneStatus, Protocol, score_genes
+    from dnahnet_cli.rows.genes import columns, gene_row, ranked
+    from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 
+    wanted = parse_shard(shard)
+    check_resume(resume, output)
+    if wanted is not None and (detail or plot):
+        raise UsageError("--detail and --plot show the best of all genes, which a shard does not know: leave them out.")
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request(genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir)
     inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
     with Session(request, reporter) as session:
-        source = genome if genes is None and session.fasta.annotated else genes
-        annotation = call_genes(session.fasta) if source is None else read_genes(source, id_attr)
-        chosen = annotation.genes
-        if source is None:
-            reporter.note(f"{len(chosen):,} genes called with pyrodigal")
-        regions = session.regions(region, regions_file)
-        if regions is not None:
-            chosen = [g for g in chosen if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
+        annotation = _annotation(session, genes, id_attr, reporter)
+        chosen = _inside(annotation.genes, session.regions(region, regions_file))
         engine = session.engine(annotation.circular)
-        reporter.start("gene strands", len(chosen) * len(engine.strands))
         provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
-        picture = PictureOutput(plot, inputs) if plot is not None else None  # refused now, not at the end
+        made_by = {
+            **what_made("essentiality", session, engine, {}, session.provenance(with_paths=False)),
+            "protocol": protocol,
+            "genes": _digest_of(chosen),
+            "detail": f"{top} genes, every {every} codons" if detail else "",
+            "shard": shard or "",
+        }
+        part = None if wanted is None else plan_genes(wanted, chosen, made_by)
+        if part is not None:
+            provenance["shard"] = str(part)
+            chosen = chosen[part.rows.start : part.rows.stop]
+        # What could not be written at the end is refused now.
+        opened = open_table(
+            output, columns(), format=output_format, provenance=provenance, forbidden=inputs, exact=part is not None
+        )
+        picture = PictureOutput(plot, inputs) if plot is not None else None
         details = _Details(detail, every, {**provenance, "every": str(every)}, inputs)
-        with open_table(output, columns(), format=output_format, provenance=provenance, forbidden=inputs) as table:
-            rows = score_genes(engine, chosen, Protocol(protocol), reporter.advance)
-            counts = Counter(row.status for row in rows)
-            if rows and not counts[GeneStatus.OK]:
-                first = rows[0]
-                raise InputError(
-                    f"none of {len(rows)} genes could be scored: {first.status.value}, first {first.gene.name} on "
-                    f"{first.gene.contig}. Do the annotation and the genome belong together?"
-                )
-            table.write(ranked(rows))
-        best = sorted((row for row in rows if row.score is not None), key=lambda row: -(row.score or 0.0))
-        details.write(engine, best[:top], reporter)
-        if picture is not None:
-            picture.save(draw_ranking([_named(row) for row in best], top))
-    reasons = {}
-    for status, _ in counts.most_common():
-        if status is not GeneStatus.OK:
-            gene = next(row.gene for row in rows if row.status is status)
-            reasons[status.value] = f"{EXPLANATION[status]} (first: {gene.name} on {gene.contig})"
-    by_status = {status.value: counts[status] for status in GeneStatus}
+        others = [path for path in (detail, plot) if path is not None]
+        with keeping(output, engine, made_by, resume, reporter, others) as kept:
+            reporter.start("gene strands", len(chosen) * len(engine.strands))
+            with opened as table:
+                rows = score_genes(engine, chosen, Protocol(protocol), reporter.advance, kept.score_units)
+                if part is None:
+                    _check(rows)
+                table.write(ranked(rows) if part is None else map(gene_row, rows))
+            best = sorted((row for row in rows if row.score is not None), key=lambda row: -(row.score or 0.0))
+            details.write(engine, best[:top], reporter, kept)
+            if picture is not None:
+                picture.save(draw_ranking([_named(row) for row in best], top))
+    counts, reasons = _counted(rows)
     close(
         reporter,
         "essentiality",
-        by_status,
+        counts,
         reasons,
         provenance,
         json_summary=json_summary,
         strict=strict,
         skipped=annotation.skipped,
     )
+
+
+def _annotation(session: Session, genes: str | None, id_attr: str | None, reporter: Reporter) -> Annotation:
+    """Read the genes, or call them."""
+    from dnahnet_cli.io.genes import call_genes, read_genes
+
+    source = session.request.genome if genes is None and session.fasta.annotated else genes
+    if source is not None:
+        return read_genes(source, id_attr)
+    annotation = call_genes(session.fasta)
+    reporter.note(f"{len(annotation.genes):,} genes called with pyrodigal")
+    return annotation
+
+
+def _inside(genes: Sequence[Gene], regions: Sequence[Interval] | None) -> Sequence[Gene]:
+    """Return the genes that regions touch, all without regions."""
+    from dnahnet_cli.genome import Interval
+
+    if regions is None:
+        return genes
+    return [g for g in genes if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
+
+
+def _digest_of(genes: Sequence[Gene]) -> str:
+    import hashlib
+
+    return hashlib.sha256("".join(f"{gene}\n" for gene in genes).encode()).hexdigest()
+
+
+def _check(rows: Sequence[GeneScore]) -> None:
+    """Raise when there are genes and none could be scored; before the output is given its name."""
+    if rows and all(row.score is None for row in rows):
+        first = rows[0]
+        raise InputError(
+            f"none of {len(rows)} genes could be scored: {first.status.value}, first {first.gene.name} on "
+            f"{first.gene.contig}. Do the annotation and the genome belong together?"
+        )
+
+
+def _counted(rows: Sequence[GeneScore]) -> tuple[dict[str, int], dict[str, str]]:
+    """Return how many rows each status has, and why those other than ok have no score, with the first example."""
+    from dnahnet_cli.scoring.essentiality import EXPLANATION, GeneStatus
+
+    counts, reasons = Counter(row.status for row in rows), {}
+    for status, _ in counts.most_common():
+        if status is not GeneStatus.OK:
+            gene = next(row.gene for row in rows if row.status is status)
+            reasons[status.value] = f"{EXPLANATION[status]} (first: {gene.name} on {gene.contig})"
+    return {status.value: counts[status] for status in GeneStatus}, reasons
 
 
 class _Details:
@@ -186,7 +247,7 @@ class _Details:
             None if path is None else open_table(path, insert_columns(), provenance=provenance, forbidden=inputs)
         )
 
-    def write(self, engine: Engine, rows: Sequence[GeneScore], reporter: Reporter) -> None:
+    def write(self, engine: Engine, rows: Sequence[GeneScore], reporter: Reporter, kept: ByUnits) -> None:
         """Score stop codons all along some genes, and write a row for each."""
         from dnahnet_cli.rows.genes import insert_row
         from dnahnet_cli.scoring.inserts import score_inserts, stop_places
@@ -197,7 +258,7 @@ class _Details:
         reporter.stop()
         reporter.start("stops", sum(len(stop_places(gene, self.every)) for gene in genes) * len(engine.strands))
         with self.table as table:
-            for insert in score_inserts(engine, genes, self.every, reporter.advance):
+            for insert in score_inserts(engine, genes, self.every, reporter.advance, kept.score_units):
                 table.write([insert_row(insert)])
 
 

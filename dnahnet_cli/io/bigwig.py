@@ -1,4 +1,4 @@
-"""Write a value for each of many bases: bigWig for genome browsers, or bedGraph.
+"""Write a value for each of many bases: bigWig for genome browsers, or bedGraph; and read such a bigWig.
 
 A track is kept in a temporary file while it is made (8 bytes a base), so that memory does not grow with the genome and
 regions may come in any order. bigWig is written by pybigtools, which is not installed with the package.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from typing import IO, Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dnahnet_cli.errors import OutputError, UsageError
+from dnahnet_cli.errors import InputError, OutputError, UsageError
 from dnahnet_cli.genome import Interval
 from dnahnet_cli.io.index import remove_indices, write_index
 from dnahnet_cli.io.output import open_output
@@ -70,6 +71,43 @@ class Track:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+class TrackFile:
+    """A bigWig that is read; use it as a context manager. `lengths` are those of the contigs that have values."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError for what is no bigWig, and UsageError without pybigtools."""
+        pybigtools = _pybigtools()
+        self._errors = (OSError, ValueError, RuntimeError, KeyError, pybigtools.BBIReadError)
+        self.path = path
+        with self._named():
+            self._file = pybigtools.open(str(path))
+            self.lengths: dict[str, int] = self._file.chroms()
+
+    def values(self, stretch: Interval) -> Iterator[tuple[Positions, Values]]:
+        """Yield the positions and values of single bases inside a stretch, ascending."""
+        for first in range(stretch.start, stretch.end if stretch.contig in self.lengths else 0, _BLOCK):
+            with self._named():
+                records = list(self._file.records(stretch.contig, first, min(first + _BLOCK, stretch.end)))
+            if records:
+                position, _, value = zip(*records, strict=True)
+                yield np.array(position, np.int64), np.array(value, np.float32)
+
+    def __enter__(self) -> TrackFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            raise InputError(f"{self.path} cannot be read as a bigWig: {error}.") from error
 
 
 class TrackOutput:

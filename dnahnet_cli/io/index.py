@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -12,6 +13,7 @@ from dnahnet_cli.errors import OutputError
 
 Kind = Literal["tsv", "bed", "vcf", "bcf"]
 
+_INDEXED: Final[Mapping[str, Kind]] = {"tsv.gz": "tsv", "bed.gz": "bed", "vcf.gz": "vcf", "bcf": "bcf"}
 _SUFFIXES: Final = (".tbi", ".csi")
 _LONGEST_TBI: Final = 1 << 29  # bases, beyond which a .tbi cannot point
 
@@ -44,6 +46,22 @@ class Order:
         elif start < self._start:
             self.problem = f"{contig}:{start + 1} comes after {contig}:{self._start + 1}"
         self._start = start
+
+
+def index_output(
+    path: str, format: str, num_header_lines: int, order: Order, wanted: bool
+) -> tuple[Path | None, str | None]:
+    """Write the index of a complete output if its format has one; an older index goes in any case.
+
+    Returns the index that was written, and why an output that could have one cannot be indexed.
+    """
+    place, kind = Path(path), _INDEXED.get(format)
+    if kind is None or path == "-" or not place.is_file():
+        return None, None
+    remove_indices(place)
+    if not wanted or order.problem is not None:
+        return None, order.problem
+    return write_index(place, kind, num_header_lines, order.longest), None
 
 
 def index_of(path: Path, kind: Kind, longest: int = 0) -> Path:

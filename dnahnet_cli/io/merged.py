@@ -1,16 +1,17 @@
-"""Write the outputs of all shards as one."""
+"""Write the outputs of all shards as one: scored variants, and tables whose rows depend on one another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dnahnet_cli.errors import UsageError
-from dnahnet_cli.io.index import Order
+from dnahnet_cli.io.index import Order, index_output
 from dnahnet_cli.io.output import open_output
 from dnahnet_cli.io.shards import Kind, ShardFile, common_header, common_provenance
-from dnahnet_cli.io.table import open_table
-from dnahnet_cli.io.variant_output import VariantFormat, index_output
+from dnahnet_cli.io.table import Column, open_table
+from dnahnet_cli.io.variant_output import VariantFormat
 from dnahnet_cli.io.vcf import open_vcf_lines
 
 
@@ -36,11 +37,7 @@ def write_merged(
     Returns why an output that could have an index cannot be indexed, or None. Raises UsageError when the shards are of
     another kind, InputError when one has not the rows that its header says, and as `open_output`.
     """
-    if shards[0].kind != kind_of(format):
-        raise UsageError(
-            f"{shards[0].name} is {_NAMES[shards[0].kind]}, which cannot be written as {format}: tables go into .tsv "
-            "or .tsv.gz, Parquet into .parquet, VCF and BCF into .vcf, .vcf.gz or .bcf."
-        )
+    _check_kind(format, shards)
     order = Order()
     forbidden = [Path(shard.name) for shard in shards]
     if format == "parquet":
@@ -67,6 +64,43 @@ def write_merged(
                 order.add(contig, start, start + 1)
                 file.write(line)
     return index_output(path, format, len(header), order, index)[1]
+
+
+def write_table(
+    path: str,
+    format: VariantFormat,
+    shards: Sequence[ShardFile],
+    columns: Sequence[Column],
+    complete: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]],
+    *,
+    added: Mapping[str, str],
+    clobber: bool = True,
+) -> None:
+    """Write the rows of shards when `complete` has seen them all, which gives them what depends on the others.
+
+    Shards that are text have all digits of their numbers. Raises as `write_merged`.
+    """
+    _check_kind(format, shards)
+    opened = open_table(
+        path,
+        columns,
+        format="parquet" if format == "parquet" else "tsv",
+        provenance={**common_provenance(shards), **added},
+        forbidden=[Path(shard.name) for shard in shards],
+        bgzip=format == "tsv.gz",
+        clobber=clobber,
+    )
+    rows = complete([row for shard in shards for row in shard.cells(columns)])
+    with opened as table:
+        table.write(rows)
+
+
+def _check_kind(format: VariantFormat, shards: Sequence[ShardFile]) -> None:
+    if shards[0].kind != kind_of(format):
+        raise UsageError(
+            f"{shards[0].name} is {_NAMES[shards[0].kind]}, which cannot be written as {format}: tables go into .tsv "
+            "or .tsv.gz, Parquet into .parquet, VCF and BCF into .vcf, .vcf.gz or .bcf."
+        )
 
 
 _NAMES: Mapping[Kind, str] = {"tsv": "a table", "vcf": "VCF or BCF", "parquet": "Parquet"}

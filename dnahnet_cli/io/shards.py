@@ -1,20 +1,22 @@
-"""Join the outputs of shards: check that they are all of one run and whole, and copy their rows in order.
+"""The outputs of shards: which part of a run each is, what it holds, and whether together they are the whole.
 
-A shard says in its header which rows it has, of how many, and a checksum of the run (`cli/shard.py` writes it). Rows
-are copied as they stand. What a header says about one shard only is left out, so that what comes out is the output of
-one run, to the byte if the shards were made with --no-version.
+A shard says in its header which rows, genes or bases it has, of how many, and a checksum of the run (`cli/shard.py`
+writes it). What a header says about one shard only is left out of the whole, so that this is the output of one run, to
+the byte if the shards were made with --no-version.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from dnahnet_cli.errors import InputError
+from dnahnet_cli.genome import Interval
 from dnahnet_cli.io.streams import Source, describe
 from dnahnet_cli.io.table import Column, columns_of
 from dnahnet_cli.io.variants import read_variants
@@ -22,21 +24,29 @@ from dnahnet_cli.io.variants import read_variants
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-Kind = Literal["tsv", "vcf", "parquet"]
+Kind = Literal["tsv", "vcf", "parquet"]  # tsv is any text, BED too
+Counted = Literal["rows", "genes", "bases"]  # what score-variants, essentiality and boundaries divide
 Row = tuple[Any, str, int, int]  # a line or a mapping, its contig, its start (0-based) and how many rows it counts for
 
 _VCF: Final = ("a VCF file", "a BCF file")
-_SAYS: Final = re.compile(r"(\d+)/(\d+), rows (\d+)-(\d+) of (\d+), run ([0-9a-f]+)")
-_OF_ONE: Final = ("shard", "command")  # keys of provenance that differ between the shards of a run
+_SAYS: Final = re.compile(rf"(\d+)/(\d+), ({'|'.join(get_args(Counted))}) (\d+)-(\d+) of (\d+), run ([0-9a-f]+)")
+_OF_ONE: Final = ("shard", "command", "tracks")  # keys of provenance that differ between the shards of a run
 _KEY: Final = re.compile(rb"##dnahnet_([^=]+)=(.*)")
+_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: {"true": True, "false": False}[text],
+}
 
 
 @dataclass(frozen=True)
 class Part:
-    """Which shard a file is: rows [start, end) of `total`, counted from 0, of the run of this checksum."""
+    """Which shard a file is: of what is `counted`, [start, end) of `total`, from 0, of the run of this checksum."""
 
     index: int
     number: int
+    counted: Counted
     start: int
     end: int
     total: int
@@ -48,8 +58,9 @@ class Part:
         match = _SAYS.fullmatch(provenance.get("shard", ""))
         if match is None:
             raise InputError(f"{name} is not the output of a run with --shard: its header says nothing of it.")
-        index, number, first, last, total = map(int, match.groups()[:5])
-        return cls(index, number, first - 1, last, total, match[6])
+        index, number, first, last, total = map(int, match.group(1, 2, 4, 5, 6))
+        counted: Counted = match[3]  # type: ignore[assignment]
+        return cls(index, number, counted, first - 1, last, total, match[7])
 
 
 class ShardFile:
@@ -73,35 +84,68 @@ class ShardFile:
                 self.columns = columns_of(file.schema_arrow)
             self.provenance = {k.removeprefix("dnahnet."): v for k, v in metadata.items() if k.startswith("dnahnet.")}
         else:
-            if self.kind == "vcf":
-                with read_variants(path, tmpdir) as reader:
-                    self.header = reader.header
-            else:
-                with Source(path) as source:
-                    self.header = _leading(source.lines())
+            self.header = self._read_header()
             matches = (_KEY.match(line.rstrip(b"\r\n")) for line in self.header)
             self.provenance = {match[1].decode(): match[2].decode() for match in matches if match}
         self.part = Part.of(path, self.provenance)
+        if self.part.counted == "bases" and not self.header[-1].startswith(b"##"):
+            self.header.pop()  # BED has no names of columns
 
     def rows(self) -> Iterator[Row]:
-        """Yield what there is, to be written as it is. Raises InputError when it is not what the header says."""
+        """Yield scored variants, to be written as they are. Raises InputError when they are not what the header says"""
         count = 0
         for row in {"parquet": self._parquet_rows, "vcf": self._records, "tsv": self._lines}[self.kind]():
             count += row[3]
             yield row
+        self._check_number(count)
+
+    def cells(self, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a table that has these columns, as values. Raises InputError as `rows`."""
+        names = [column.name for column in columns]
+        if names != ([column.name for column in self.columns] if self.columns else _fields(self.header[-1])):
+            raise InputError(f"{self.name} has other columns than this version of the program writes.")
+        count = 0
+        for row in self._parquet_cells() if self.kind == "parquet" else self._text_cells(columns):
+            count += 1
+            yield row
+        self._check_number(count)
+
+    def chunks(self) -> Iterator[tuple[bytes, str, int, int, tuple[bytes, bytes]]]:
+        """Yield the lines of BED, each with its contig, start, end, and stage and strand. Raises InputError."""
+        for number, line in self._text():
+            fields = line.split(b"\t")
+            if len(fields) != 6 or not (fields[1].isdigit() and fields[2].isdigit()) or line[-1:] != b"\n":
+                raise InputError(f"{self.name}:{number} is cut off, or no chunk.")
+            yield line, fields[0].decode(), int(fields[1]), int(fields[2]), (fields[3], fields[5].rstrip())
+
+    def _check_number(self, count: int) -> None:
         held = self.part.end - self.part.start
         if count != held:
             raise InputError(f"{self.name} has {count} rows where its header says {held}: it is not whole, or changed.")
 
-    def _lines(self) -> Iterator[Row]:
+    def _read_header(self) -> list[bytes]:
+        if self.kind == "vcf":
+            with read_variants(self.name, self._tmpdir) as reader:
+                return reader.header
+        header = []
         with Source(self.name) as source:
-            lines = source.lines()
-            _leading(lines)
-            for number, line in lines:
-                contig, position, _ = [*line.split(b"\t", 2), b"", b""][:3]
-                if not line.endswith(b"\n") or not position.lstrip(b"-").isdigit():
-                    raise InputError(f"{self.name}:{number} is cut off, or no row of scored variants.")
-                yield line, contig.decode(), int(position) - 1, 1
+            for _, line in source.lines():
+                header.append(line)
+                if not line.startswith(b"##"):  # the names of the columns
+                    break
+        return header
+
+    def _text(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines behind the header with their numbers."""
+        with Source(self.name) as source:
+            yield from islice(source.lines(), len(self.header), None)
+
+    def _lines(self) -> Iterator[Row]:
+        for number, line in self._text():
+            contig, position, _ = [*line.split(b"\t", 2), b"", b""][:3]
+            if not line.endswith(b"\n") or not position.lstrip(b"-").isdigit():
+                raise InputError(f"{self.name}:{number} is cut off, or no row of scored variants.")
+            yield line, contig.decode(), int(position) - 1, 1
 
     def _records(self) -> Iterator[Row]:
         with read_variants(self.name, self._tmpdir) as reader:
@@ -110,10 +154,25 @@ class ShardFile:
                 yield record.line, first.contig, first.start, len(record.variants)
 
     def _parquet_rows(self) -> Iterator[Row]:
+        for row in self._parquet_cells():
+            yield row, row["chrom"], row["pos"] - 1, 1
+
+    def _text_cells(self, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+        read = [(column.name, _READ[column.type]) for column in columns]
+        for number, line in self._text():
+            fields = _fields(line)
+            try:
+                if not line.endswith(b"\n"):
+                    raise ValueError("no end of line")
+                row = zip(read, fields, strict=True)
+                yield {name: value_of(text) if text else None for (name, value_of), text in row}
+            except (ValueError, KeyError) as error:
+                raise InputError(f"{self.name}:{number} is cut off, or no row of such a table.") from error
+
+    def _parquet_cells(self) -> Iterator[dict[str, Any]]:
         with self._parquet() as file:
             for batch in file.iter_batches():
-                for row in batch.to_pylist():
-                    yield row, row["chrom"], row["pos"] - 1, 1
+                yield from batch.to_pylist()
 
     @contextmanager
     def _parquet(self) -> Iterator[pq.ParquetFile]:
@@ -166,25 +225,35 @@ def common_header(shards: Sequence[ShardFile], added: Mapping[str, str]) -> list
 
     A BCF's header names contigs and fields as they are met, so a later shard may know more of them.
     """
-    lines = [line for line in shards[0].header[:-1] if not _is_of_one(line)]
-    known = set(lines)
-    for shard in shards[1:]:
-        more = [line for line in shard.header[:-1] if line not in known and not _is_of_one(line)]
-        lines += more
-        known.update(more)
-    last = shards[0].header[-1]
-    end = last[len(last.rstrip(b"\r\n")) :]
-    return [*lines, *(f"##dnahnet_{key}={value}".encode() + end for key, value in added.items()), last]
+    num_last = 0 if shards[0].part.counted == "bases" else 1  # the names of the columns
+    lines: list[bytes] = []
+    known: set[bytes] = set()
+    for shard in shards:
+        own = shard.header[: len(shard.header) - num_last]
+        lines += [line for line in own if line not in known and not _is_of_one(line)]
+        known.update(own)
+    first = shards[0].header[0]
+    end = first[len(first.rstrip(b"\r\n")) :]
+    more = [f"##dnahnet_{key}={value}".encode() + end for key, value in added.items()]
+    return [*lines, *more, *shards[0].header[len(shards[0].header) - num_last :]]
 
 
-def _leading(lines: Iterator[tuple[int, bytes]]) -> list[bytes]:
-    """Take the lines in front of a table's rows: provenance, and the names of the columns."""
-    header: list[bytes] = []
-    for _, line in lines:
-        header.append(line)
-        if not line.startswith(b"##"):
-            break
-    return header
+def parts_of(scopes: Sequence[Interval], bases: range) -> list[tuple[Interval, Interval]]:
+    """Return the parts of stretches that some of their bases make up, counted one stretch after the other.
+
+    Each comes behind the stretch that it is of.
+    """
+    parts, before = [], 0
+    for scope in scopes:
+        start, end = max(bases.start - before, 0), min(bases.stop - before, len(scope))
+        if start < end:
+            parts.append((scope, Interval(scope.contig, scope.start + start, scope.start + end)))
+        before += len(scope)
+    return parts
+
+
+def _fields(line: bytes) -> list[str]:
+    return line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
 
 
 def _is_of_one(line: bytes) -> bool:
@@ -197,6 +266,8 @@ def _difference(one: ShardFile, other: ShardFile) -> str:
         mine, theirs = one.provenance.get(key, "none"), other.provenance.get(key, "none")
         if key not in _OF_ONE and mine != theirs:
             return f"{key} is {mine} and {theirs}"
+    if one.part.counted != other.part.counted:
+        return f"one has {one.part.counted} and one {other.part.counted}"
     if one.part.number != other.part.number:
         return f"one of {one.part.number} and one of {other.part.number}"
     return "their genome, variants or options are not the same"

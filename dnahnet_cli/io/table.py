@@ -79,12 +79,14 @@ class OpenTable:
         forbidden: Sequence[Path],
         bgzip: bool | None = None,
         clobber: bool = True,
+        exact: bool = False,
     ) -> None:
         if format == "tsv" and any(column.type == "vector" for column in columns):
             raise UsageError("Vectors are written as Parquet only: give an output whose name ends in .parquet.")
         self.format = format
         self._columns = columns
         self._provenance = provenance
+        self._exact = exact
         self._stack = ExitStack()
         if format == "tsv":
             self._open: Callable[[], Table] = self._open_tsv
@@ -106,7 +108,7 @@ class OpenTable:
         self._stack.__exit__(kind, error, trace)
 
     def _open_tsv(self) -> Table:
-        return _TsvTable(self._stack.enter_context(self._text), self._columns, self._provenance)
+        return _TsvTable(self._stack.enter_context(self._text), self._columns, self._provenance, self._exact)
 
     def _open_parquet(self) -> Table:
         table = _ParquetTable(self._stack.enter_context(self._bytes), self._columns, self._provenance)
@@ -123,13 +125,15 @@ def open_table(
     forbidden: Sequence[Path] = (),
     bgzip: bool | None = None,
     clobber: bool = True,
+    exact: bool = False,
 ) -> OpenTable:
     """Return a table to be opened with `with`; stdout (`-` or None) is TSV unless `format` says otherwise.
 
     Raise UsageError for an unknown suffix or an output that is one of the inputs (`forbidden`), OutputError for a place
-    that cannot be written to. `bgzip` and `clobber` are those of `open_output`; Parquet has its own compression.
+    that cannot be written to. `bgzip` and `clobber` are those of `open_output`; Parquet has its own compression. TSV
+    has six digits of a number, or if it is to be `exact`, as Parquet is, as many as tell it from all others.
     """
-    return OpenTable(path, columns, format or _format_of(path), provenance, forbidden, bgzip, clobber)
+    return OpenTable(path, columns, format or _format_of(path), provenance, forbidden, bgzip, clobber, exact)
 
 
 def arrow_schema(columns: Sequence[Column], provenance: Mapping[str, str]) -> pa.Schema:
@@ -173,16 +177,29 @@ class _Rows:
 
 
 class _TsvTable:
-    def __init__(self, file: IO[str], columns: Sequence[Column], provenance: Mapping[str, str]) -> None:
+    def __init__(self, file: IO[str], columns: Sequence[Column], provenance: Mapping[str, str], exact: bool) -> None:
         self._file = file
         self._rows = _Rows(columns)
+        self._exact = exact
         for key, value in provenance.items():
             file.write(f"##dnahnet_{key}={value.translate(_BREAKS)}\n")
         file.write("\t".join(column.name for column in columns) + "\n")
 
     def write(self, rows: Iterable[Mapping[str, object]]) -> None:
         for row in rows:
-            self._file.write("\t".join(map(_tsv_cell, self._rows.values(row))) + "\n")
+            self._file.write("\t".join(self._cell(value) for value in self._rows.values(row)) + "\n")
+
+    def _cell(self, value: Cell) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value.translate(_BREAKS)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, float):
+            value += 0.0  # -0.0 becomes 0.0
+            return repr(value) if self._exact else format(value, ".6g")
+        return str(value)
 
 
 class _ParquetTable:
@@ -237,17 +254,6 @@ class _Sink:
     def flush(self) -> None:
         if not self.dropping:
             self._file.flush()
-
-
-def _tsv_cell(value: Cell) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value.translate(_BREAKS)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    # Adding 0.0 turns -0.0 into 0.0.
-    return format(value + 0.0, ".6g") if isinstance(value, float) else str(value)
 
 
 def _check_str(name: str, value: object) -> str:

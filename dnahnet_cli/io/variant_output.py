@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 from dnahnet_cli.errors import UsageError
-from dnahnet_cli.io.index import Kind, Order, remove_indices, write_index
+from dnahnet_cli.io.index import Order, index_output
 from dnahnet_cli.io.table import Column, Table, open_table
 from dnahnet_cli.io.variants import Record
 from dnahnet_cli.io.vcf import InfoField, VcfWriter, open_vcf
 
 VariantFormat = Literal["tsv", "tsv.gz", "parquet", "vcf", "vcf.gz", "bcf"]
-
-_INDEXED: Final[Mapping[str, Kind]] = {"tsv.gz": "tsv", "vcf.gz": "vcf", "bcf": "bcf"}
 
 
 def format_of(path: str) -> VariantFormat:
@@ -113,19 +111,3 @@ class VariantOutput:
             with self._vcf as vcf:
                 yield VariantRows(vcf, order)
         self.indexed, self.problem = index_output(self.path, self.format, self._num_header_lines, order, self.index)
-
-
-def index_output(
-    path: str, format: VariantFormat, num_header_lines: int, order: Order, wanted: bool
-) -> tuple[Path | None, str | None]:
-    """Write the index of a complete output if its format has one; an older index goes in any case.
-
-    Returns the index that was written, and why an output that could have one cannot be indexed.
-    """
-    place, kind = Path(path), _INDEXED.get(format)
-    if kind is None or path == "-" or not place.is_file():
-        return None, None
-    remove_indices(place)
-    if not wanted or order.problem is not None:
-        return None, order.problem
-    return write_index(place, kind, num_header_lines, order.longest), None

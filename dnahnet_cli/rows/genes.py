@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dnahnet_cli.io.table import Column
-from dnahnet_cli.scoring.essentiality import GeneScore
-from dnahnet_cli.scoring.inserts import InsertScore
+
+if TYPE_CHECKING:
+    from dnahnet_cli.scoring.essentiality import GeneScore
+    from dnahnet_cli.scoring.inserts import InsertScore
 
 
 def columns() -> list[Column]:
@@ -36,38 +38,45 @@ def columns() -> list[Column]:
 
 
 def ranked(rows: Sequence[GeneScore]) -> list[dict[str, Any]]:
-    """Return table rows in the annotation's order; rank 1 is the highest score, percentile the share at or below."""
-    order = sorted((i for i, row in enumerate(rows) if row.score is not None), key=lambda i: -(rows[i].score or 0.0))
+    """Return table rows in the annotation's order, with their ranks."""
+    return with_ranks([gene_row(row) for row in rows])
+
+
+def with_ranks(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with what depends on all of them: rank 1 is the highest score, percentile the share at or below."""
+    order = sorted((i for i, row in enumerate(table) if row["score"] is not None), key=lambda i: -table[i]["score"])
     rank = {index: place + 1 for place, index in enumerate(order)}
-    table = []
-    for index, row in enumerate(rows):
-        gene = row.gene
-        place = rank.get(index)
-        scored = [score.scored_bp for score in (row.sense, row.antisense) if score is not None]
-        table.append(
-            {
-                "chrom": gene.contig,
-                "start": gene.start + 1,
-                "end": gene.end,
-                "strand": gene.strand.value,
-                "gene": gene.name,
-                "locus_tag": gene.locus_tag,
-                "product": gene.product or None,
-                "status": row.status.value,
-                "score": row.score,
-                "percentile": None if place is None else 100.0 * (len(rank) - place + 1) / len(rank),
-                "rank": place,
-                "score_sense": row.score_sense,
-                "score_antisense": row.score_antisense,
-                "num_inserts": row.num_inserts,
-                "scored_bp": min(scored, default=None),
-                "length_bp": gene.length,
-                "gc": row.gc,
-                "partial": gene.partial,
-                "pseudo": gene.pseudo,
-            }
-        )
-    return table
+    return [
+        {**row, "percentile": 100.0 * (len(rank) - rank[index] + 1) / len(rank), "rank": rank[index]}
+        if index in rank
+        else {**row, "percentile": None, "rank": None}
+        for index, row in enumerate(table)
+    ]
+
+
+def gene_row(row: GeneScore) -> dict[str, Any]:
+    """Return the row of a gene, without its rank."""
+    gene = row.gene
+    scored = [score.scored_bp for score in (row.sense, row.antisense) if score is not None]
+    return {
+        "chrom": gene.contig,
+        "start": gene.start + 1,
+        "end": gene.end,
+        "strand": gene.strand.value,
+        "gene": gene.name,
+        "locus_tag": gene.locus_tag,
+        "product": gene.product or None,
+        "status": row.status.value,
+        "score": row.score,
+        "score_sense": row.score_sense,
+        "score_antisense": row.score_antisense,
+        "num_inserts": row.num_inserts,
+        "scored_bp": min(scored, default=None),
+        "length_bp": gene.length,
+        "gc": row.gc,
+        "partial": gene.partial,
+        "pseudo": gene.pseudo,
+    }
 
 
 def insert_columns() -> list[Column]:

@@ -1,0 +1,137 @@
+"""Write the chunks of all shards of `boundaries` as one, and their bigWigs.
+
+A shard has the chunks that start in its part of the bases, so lines are copied as they stand. A header cannot say how
+many there are; but chunks of one stage and strand follow one another without gap, and so their lengths tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dnahnet_cli.errors import InputError
+from dnahnet_cli.genome import Interval
+from dnahnet_cli.io.bigwig import Track, TrackFile, TrackOutput
+from dnahnet_cli.io.index import Order, index_output
+from dnahnet_cli.io.output import open_output
+from dnahnet_cli.io.shards import ShardFile, common_header, parts_of
+
+Key = tuple[bytes, bytes]  # stage and strand
+
+
+def write_chunks(
+    path: str, shards: Sequence[ShardFile], *, added: Mapping[str, str], clobber: bool = True, index: bool = True
+) -> tuple[list[Interval], str | None]:
+    """Write the chunks of shards, which are in order and complete; `added` goes into the header.
+
+    Returns the stretches that they cover, and why an output that could have an index cannot be indexed. Raises
+    InputError when a shard has not the bases that its header says, and as `open_output`.
+    """
+    order, covered = Order(), _Covered()
+    with open_output(path, binary=True, forbidden=[Path(shard.name) for shard in shards], clobber=clobber) as file:
+        file.write(b"".join(common_header(shards, added)))
+        for shard in shards:
+            for line, contig, start, end, key in shard.chunks():
+                order.add(contig, start, end)
+                covered.add(contig, start, end, key)
+                file.write(line)
+            covered.check(shard)
+        covered.check_all(shards[0].part.total)
+    format = "bed.gz" if Path(path).suffix == ".gz" else "bed"
+    return covered.scopes(), index_output(path, format, 0, order, index)[1]
+
+
+def track_names(shards: Sequence[ShardFile]) -> list[list[str]]:
+    """Return the bigWigs of each shard as its header names them; their number is the same for all.
+
+    Raises InputError when only some have them, or others.
+    """
+    names = [json.loads(shard.provenance.get("tracks", "[]")) for shard in shards]
+    for shard, own in zip(shards, names, strict=True):
+        if list(map(_ending, own)) != list(map(_ending, names[0])):
+            raise InputError(f"{shard.name} and {shards[0].name} have not the same bigWigs, as their headers say.")
+    return names
+
+
+def write_tracks(
+    prefix: str, shards: Sequence[ShardFile], scopes: Sequence[Interval], tmpdir: Path | None = None
+) -> Iterator[tuple[Path, bool]]:
+    """Write the bigWigs of shards as PREFIX.stage1.fwd.bw and so on; yield each name, and whether it has any values.
+
+    `scopes` are the stretches that the shards cover. Raises InputError for a bigWig that is missing or of another
+    stretch, and as `TrackOutput`.
+    """
+    names = track_names(shards)
+    given = [[_found(shard, name) for name in own] for shard, own in zip(shards, names, strict=True)]
+    outputs = [TrackOutput(prefix + _ending(name), [path for own in given for path in own]) for name in names[0]]
+    for number, output in enumerate(outputs):
+        with Track(tmpdir) as track:
+            lengths: dict[str, int] = {}
+            for shard, own in zip(shards, given, strict=True):
+                parts = [part for _, part in parts_of(scopes, range(shard.part.start, shard.part.end))]
+                lengths |= _take(own[number], parts, track, every=".stage1." in _ending(names[0][number]))
+            yield output.path, output.write(track, lengths, {})
+
+
+def _take(path: Path, parts: Sequence[Interval], track: Track, *, every: bool) -> dict[str, int]:
+    """Add the values of a shard's parts to a track; return the lengths of its contigs. An empty file has no value."""
+    if not path.stat().st_size:
+        return {}
+    before = len(track)
+    with TrackFile(path) as file:
+        for part in parts:
+            for position, value in file.values(part):
+                track.add(part.contig, position, value)
+        if every and len(track) - before != sum(map(len, parts)):
+            raise InputError(f"{path} has not a value for each base of its shard: it is of another shard, or changed.")
+        return file.lengths
+
+
+def _found(shard: ShardFile, name: str) -> Path:
+    """Return where a shard's bigWig is: where its header says, or beside the shard."""
+    beside = Path(shard.name).with_name(Path(name).name)
+    for place in (Path(name), beside):
+        if place.is_file():
+            return place
+    raise InputError(f"{shard.name} was made with the bigWig {name}, which is neither there nor beside it.")
+
+
+def _ending(name: str) -> str:
+    return "".join(Path(name).suffixes[-3:])
+
+
+class _Covered:
+    """Follows chunks, and knows what those of each stage and strand cover."""
+
+    def __init__(self) -> None:
+        self._bases: Counter[Key] = Counter()
+        self._first: Key | None = None
+        self._stretches: list[list[str | int]] = []  # of the first stage and strand: contig, start, end
+
+    def add(self, contig: str, start: int, end: int, key: Key) -> None:
+        self._bases[key] += end - start
+        self._first = self._first or key
+        if key == self._first:
+            if self._stretches and self._stretches[-1][0] == contig and self._stretches[-1][2] == start:
+                self._stretches[-1][2] = end
+            else:
+                self._stretches.append([contig, start, end])
+
+    def check(self, shard: ShardFile) -> None:
+        """Raise InputError when a shard, after those before it, leaves bases out; its last chunk may go on."""
+        least = min(self._bases.values(), default=0)
+        if least < shard.part.end:
+            missing = shard.part.end - least
+            raise InputError(f"{shard.name} lacks chunks for {missing:,} of its bases: it is not whole, or changed.")
+
+    def check_all(self, total: int) -> None:
+        """Raise InputError unless the chunks of each stage and strand cover all bases once."""
+        for (stage, strand), bases in self._bases.items():
+            if bases != total:
+                name = f"{stage.decode()} on strand {strand.decode()}"
+                raise InputError(f"the chunks of {name} cover {bases:,} bases, not {total:,}: a shard was changed.")
+
+    def scopes(self) -> list[Interval]:
+        return [Interval(str(contig), int(start), int(end)) for contig, start, end in self._stretches]
