@@ -128,7 +128,7 @@ ladder: results-folders $(INSTALLED)
 		-o $(KEPT)/scaling.tsv --save $(JSON)/scaling.json $(LADDER)
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
