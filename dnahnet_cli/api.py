@@ -13,19 +13,19 @@ said; what is wrong raises an exception of `dnahnet_cli.errors`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from dnahnet_cli import __version__
+from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
+from dnahnet_cli.consequences.load import read_gene_set
 from dnahnet_cli.errors import InputError, UsageError
-from dnahnet_cli.genome import Codes, Gene, Interval, Strand, Variant, encode
+from dnahnet_cli.genome import Gene, Interval, Strand, encode
 from dnahnet_cli.io.fasta import Fasta
-from dnahnet_cli.io.genes import Annotation, call_genes, read_genes
-from dnahnet_cli.io.mutants import MutantList, read_mutants, read_protein
-from dnahnet_cli.io.regions import parse_region
+from dnahnet_cli.io.genes import Annotation, read_genes
+from dnahnet_cli.io.intake import Intake, OnRefMismatch
+from dnahnet_cli.io.mutants import MutantList
 from dnahnet_cli.io.table import Column
-from dnahnet_cli.io.variants import VariantReader
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.devices import resolve_device, resolve_dtype, usable_cores
 from dnahnet_cli.networks.weights import DEFAULT_MODEL, ModelFile, find_model
@@ -34,21 +34,32 @@ from dnahnet_cli.rows import genes as gene_rows
 from dnahnet_cli.rows import likelihood as likelihood_rows
 from dnahnet_cli.rows import mutants as mutant_rows
 from dnahnet_cli.rows import variants as variant_rows
+from dnahnet_cli.rows.inputs import (
+    Circular,
+    Genome,
+    Sequences,
+    Variants,
+    coding_of,
+    contig_names,
+    genes_of,
+    intervals,
+    mutants_of,
+    open_genome,
+    open_variants,
+)
 from dnahnet_cli.rows.stream import Rows
 from dnahnet_cli.rows.vectors import Vectors
 from dnahnet_cli.scoring.boundaries import chunks_of
+from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.embed import Pool, Stretch, embed, level_widths
 from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 from dnahnet_cli.scoring.fitness import saturation, score_mutants
 from dnahnet_cli.scoring.generate import GenerateOptions, generate
 from dnahnet_cli.scoring.likelihood import likelihoods
-from dnahnet_cli.scoring.proteins import CodingSequence, find_coding
 from dnahnet_cli.scoring.reading import TileGrid
 from dnahnet_cli.scoring.variants import VariantScorer
 
-Genome: TypeAlias = "str | Path | Mapping[str, str]"  # a FASTA or GenBank file, or sequences by name
-Circular: TypeAlias = "Literal['auto', 'all', 'none'] | Collection[str]"
 StrandName: TypeAlias = Literal["both", "forward", "reverse"]
 
 _STRANDS: Mapping[str, tuple[Strand, ...]] = {
@@ -75,20 +86,6 @@ def load_model(
     return Model(file, network, workers=num_threads if where == "cpu" else 1)
 
 
-class _Sequences:
-    """A genome in memory."""
-
-    annotated = False
-    circular: frozenset[str] = frozenset()
-
-    def __init__(self, sequences: Mapping[str, str]) -> None:
-        self._codes = {name: encode(bases) for name, bases in sequences.items()}
-        self.lengths = {name: len(codes) for name, codes in self._codes.items()}
-
-    def codes(self, contig: str, start: int, end: int) -> Codes:
-        return self._codes[contig][start:end]
-
-
 class Model:
     """A network with its weights. `name`, `sha256` and `card` say which, `network` is the torch module.
 
@@ -105,25 +102,58 @@ class Model:
     def score_variants(
         self,
         genome: Genome,
-        variants: str | Path | Iterable[tuple[str, int, str, str]],
+        variants: Variants = None,
         *,
-        max_indel: int = 1000,
+        genes: str | Path | None = None,
+        genetic_code: int | None = None,
+        upstream: int = UPSTREAM_BP,
+        rename_contigs: str | Path | Mapping[str, str] | None = None,
+        regions: Sequence[str] | None = None,
+        on_ref_mismatch: OnRefMismatch = "skip",
+        max_indel: int = 500,
+        null: int = 0,
+        seed: int = 1,
         suffix: int = 128,
         context: int = 1024,
         strand: StrandName = "both",
         circular: Circular = "auto",
     ) -> Rows:
-        """Score variants of a VCF, BCF or table, or (chrom, pos, ref, alt) with 1-based positions; one row per ALT."""
-        columns = [*variant_rows.key_columns(), *(f.column for f in variant_rows.fields(genes=False, phred=False))]
+        """Score variants of a VCF, BCF or table, or (chrom, pos, ref, alt) with 1-based positions; one row per ALT.
+
+        Without variants, the three SNVs of every base of the regions. With `null` SNVs, which are scored before the
+        first row, `phred` is filled; with `genes`, there are the columns of genes and consequences.
+        """
+        if on_ref_mismatch not in get_args(OnRefMismatch):
+            raise UsageError(f"on_ref_mismatch {on_ref_mismatch!r}: expected skip, error or use-genome")
+        fields = variant_rows.fields(genes=genes is not None)
 
         def rows() -> Iterator[dict[str, Any]]:
-            with _open(genome) as opened:
-                engine = self._engine(opened, circular, suffix, context, strand)
-                scorer = VariantScorer(engine, max_indel)
-                for score in scorer.score(_variants(variants)):
-                    yield variant_rows.row_of(score.variant, score, None, None)
+            with open_genome(genome) as opened:
+                names = contig_names(rename_contigs, opened)
+                found = None if genes is None else read_gene_set(str(genes), opened.lengths, names)
+                called = found.circular if found else frozenset[str]()
+                engine = self._engine(opened, circular, suffix, context, strand, called)
+                annotator = None
+                if found is not None:
+                    options = (engine.circular, genetic_code, upstream)
+                    annotator = Annotator(opened, found.coding, found.noncoding, *options)
+                only = None if regions is None else intervals(opened, regions)
+                with open_variants(variants, opened, only) as records:
+                    intake = Intake(records, opened, names=names, regions=only, on_ref_mismatch=on_ref_mismatch)
+                    drawn = null_snvs(opened, null, seed) if null else []
+                    ranks = Null.of(score_snvs(engine, drawn)) if drawn else None
+                    for record, scores in intake.grouped(VariantScorer(engine, max_indel).score(intake.variants())):
+                        for written, score in zip(record.variants, scores, strict=True):
+                            effects = variant_rows.effects_of(score, annotator)
+                            yield variant_rows.row_of(written, score, ranks, effects)
 
-        return Rows(columns, rows(), self._provenance(context, strand, suffix=suffix))
+        made_by: dict[str, object] = {"null": f"{null} random SNVs", "seed": seed} if null else {}
+        if on_ref_mismatch != "skip":
+            made_by["on_ref_mismatch"] = on_ref_mismatch
+        if genetic_code is not None:
+            made_by["genetic_code"] = genetic_code
+        columns = [*variant_rows.key_columns(), *(field.column for field in fields)]
+        return Rows(columns, rows(), self._provenance(context, strand, suffix=suffix, **made_by))
 
     def essentiality(
         self,
@@ -140,8 +170,8 @@ class Model:
         """Rank genes by how badly stop codons in them surprise the model. All are scored before the first row."""
 
         def rows() -> Iterator[dict[str, Any]]:
-            with _open(genome) as opened:
-                annotation = _annotation(genome, opened, genes, id_attr)
+            with open_genome(genome) as opened:
+                annotation = genes_of(genome, opened, genes, id_attr)
                 engine = self._engine(opened, circular, suffix, context, strand, annotation.circular)
                 yield from gene_rows.ranked(score_genes(engine, annotation.genes, Protocol(protocol)))
 
@@ -163,9 +193,9 @@ class Model:
         columns = [Column(name, kinds.get(name, "str")) for name in names]  # type: ignore[arg-type]
 
         def rows() -> Iterator[dict[str, Any]]:
-            with _open(genome) as opened:
+            with open_genome(genome) as opened:
                 engine = self._engine(opened, circular, 0, context, strand)
-                for scope in filter(len, _scopes(opened, regions)):
+                for scope in filter(len, intervals(opened, regions)):
                     for chunks in chunks_of(engine, scope):
                         values = (chunks.start, chunks.end, chunks.stage, chunks.probability, chunks.reverse)
                         for start, end, stage, probability, reverse in zip(*(v.tolist() for v in values), strict=True):
@@ -187,9 +217,9 @@ class Model:
         """Say how likely each contig, or region such as chr1:1-1000, is."""
 
         def rows() -> Iterator[dict[str, Any]]:
-            with _open(genome) as opened:
+            with open_genome(genome) as opened:
                 engine = self._engine(opened, circular, 0, context, strand)
-                scopes = _scopes(opened, regions)
+                scopes = intervals(opened, regions)
                 for scope, found in zip(scopes, likelihoods(engine, scopes, markov), strict=True):
                     yield likelihood_rows.row_of(scope, found)
 
@@ -207,11 +237,11 @@ class Model:
         strand: StrandName = "both",
     ) -> Rows:
         """Score mutants of one gene, from a file or as texts such as M69L; all single substitutions unless given."""
-        given = _mutants(mutants)
+        given = mutants_of(mutants)
 
         def rows() -> Iterator[dict[str, Any]]:
-            with _open(genome if genome is not None else gene) as opened:
-                coding = _coding(gene, opened, protein)
+            with open_genome(genome if genome is not None else gene) as opened:
+                coding = coding_of(gene, opened, protein)
                 chosen = given or MutantList(tuple(saturation(coding.protein.rstrip("*"))))
                 engine = self._engine(opened, "none", suffix, context, strand)
                 for index, row in enumerate(score_mutants(engine, coding, chosen.mutants)):
@@ -241,10 +271,10 @@ class Model:
         table = Vectors(levels, level_widths(self.network), per_strand=per_strand, genes=genes is not None)
 
         def rows() -> Iterator[dict[str, Any]]:
-            with _open(genome) as opened:
+            with open_genome(genome) as opened:
                 annotation = read_genes(str(genes)) if genes is not None else Annotation([])
                 engine = self._engine(opened, circular, 0, context, strand, annotation.circular)
-                places: Sequence[Gene | Interval] = annotation.genes if genes else _scopes(opened, regions)
+                places: Sequence[Gene | Interval] = annotation.genes if genes else intervals(opened, regions)
                 stretches = [Stretch.of(place) for place in places]
                 for place, found in zip(places, embed(engine, stretches, Pool(pool)), strict=True):
                     yield table.row(place, found)
@@ -278,7 +308,7 @@ class Model:
 
     def _engine(
         self,
-        genome: Fasta | _Sequences,
+        genome: Fasta | Sequences,
         circular: Circular,
         suffix: int,
         context: int,
@@ -307,45 +337,3 @@ class Model:
             "strand": strand,
             **{key: str(value) for key, value in more.items()},
         }
-
-
-def _open(genome: Genome) -> AbstractContextManager[Fasta | _Sequences]:
-    return nullcontext(_Sequences(genome)) if isinstance(genome, Mapping) else Fasta(Path(genome))
-
-
-def _scopes(genome: Fasta | _Sequences, regions: Sequence[str] | None) -> list[Interval]:
-    if regions is None:
-        return [Interval(name, 0, length) for name, length in genome.lengths.items()]
-    return [parse_region(text, genome.lengths) for text in regions]
-
-
-def _annotation(given: Genome, genome: Fasta | _Sequences, genes: str | Path | None, id_attr: str | None) -> Annotation:
-    if genes is not None:
-        return read_genes(str(genes), id_attr)
-    if isinstance(genome, _Sequences) or isinstance(given, Mapping):
-        raise UsageError("genes are called in a file only: write the sequences to one, or give an annotation")
-    return read_genes(str(given), id_attr) if genome.annotated else call_genes(genome)
-
-
-def _variants(given: str | Path | Iterable[tuple[str, int, str, str]]) -> Iterator[Variant]:
-    if isinstance(given, str | Path):
-        with VariantReader(str(given)) as reader:
-            yield from reader
-    else:
-        for chrom, pos, ref, alt in given:
-            yield Variant(chrom, pos - 1, ref, alt)
-
-
-def _mutants(given: str | Path | Iterable[str] | None) -> MutantList | None:
-    if given is None:
-        return None
-    return read_mutants(str(given)) if isinstance(given, str | Path) else MutantList(tuple(given))
-
-
-def _coding(gene: Genome, within: Fasta | _Sequences, protein: str | Path | None) -> CodingSequence:
-    with _open(gene) as own:
-        if len(own.lengths) != 1:
-            raise InputError(f"{len(own.lengths)} sequences were given as a gene, not one")
-        ((name, length),) = own.lengths.items()
-        found = find_coding(within, own.codes(name, 0, length), name)
-    return CodingSequence.of(within, found, read_protein(Path(protein))[0] if protein is not None else None)

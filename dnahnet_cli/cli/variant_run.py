@@ -15,7 +15,6 @@ from dnahnet_cli.cli.session import Session
 from dnahnet_cli.cli.shard import Shard, parse_shard, plan_shard
 from dnahnet_cli.cli.variant_plan import say_plan
 from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
-from dnahnet_cli.consequences.effects import Effect
 from dnahnet_cli.consequences.load import GeneSet, read_gene_set, rename_hint
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genetic_code import genetic_code
@@ -24,12 +23,10 @@ from dnahnet_cli.io.intake import Intake, OnRefMismatch, all_snvs, read_names
 from dnahnet_cli.io.streams import name_some
 from dnahnet_cli.io.variant_output import VariantFormat, VariantOutput, format_of
 from dnahnet_cli.io.variants import VariantReader, read_variants
-from dnahnet_cli.rows.variants import fields, key_columns, reasons, row_of
+from dnahnet_cli.rows.variants import effects_of, fields, key_columns, reasons, row_of
 from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.engine import Engine
-from dnahnet_cli.scoring.variants import ScoreUnits, Status, VariantScore, VariantScorer
-
-_PLACED = (Status.OK, Status.TOO_LONG, Status.AMBIGUOUS_CONTEXT)  # REF is the genome's and ALT is letters
+from dnahnet_cli.scoring.variants import ScoreUnits, Status, VariantScorer
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ class _Scoring:
                 score_units=self.score_units,
             )
             for record, own in intake.grouped(scores):
-                effects = [self._effects(score) for score in own]
+                effects = [effects_of(score, self.annotator) for score in own]
                 consequences.update(found[0].term.value for found in effects if found)
                 pairs = zip(record.variants, own, effects, strict=True)
                 rows.write(record, [row_of(written, score, null, found) for written, score, found in pairs])
@@ -225,11 +222,6 @@ class _Scoring:
             return Null.of(score_snvs(engine, snvs, self.reporter.advance, self.score_units))
         finally:
             self.reporter.stop()
-
-    def _effects(self, score: VariantScore) -> list[Effect]:
-        if self.annotator is None or score.status not in _PLACED:
-            return []
-        return self.annotator.effects(score.variant)
 
     def _check(self) -> None:
         """Raise when there were rows and none could be scored; before the output is given its name."""

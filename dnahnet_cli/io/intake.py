@@ -11,11 +11,10 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.genome import N_CODE, Interval, Variant, decode, encode
-from dnahnet_cli.io.fasta import Fasta
+from dnahnet_cli.genome import N_CODE, Codes, Interval, Variant, decode, encode
 from dnahnet_cli.io.streams import Source, name_some
 from dnahnet_cli.io.variants import Record
 
@@ -24,6 +23,15 @@ Score = TypeVar("Score")
 
 _BASES: Final = "ACGT"
 _WINDOW: Final = 65_536
+
+
+class Genome(Protocol):
+    """Where sequences come from; `io.fasta.Fasta` is one."""
+
+    @property
+    def lengths(self) -> dict[str, int]: ...
+
+    def codes(self, contig: str, start: int, end: int) -> Codes: ...
 
 
 class Intake:
@@ -35,7 +43,7 @@ class Intake:
     def __init__(
         self,
         records: Iterable[Record],
-        genome: Fasta,
+        genome: Genome,
         *,
         names: Mapping[str, str] | None = None,
         regions: Sequence[Interval] | None = None,
@@ -94,7 +102,7 @@ class Intake:
         return replace(variant, ref=decode(here))
 
 
-def all_snvs(genome: Fasta, regions: Sequence[Interval] | None = None) -> Iterator[Record]:
+def all_snvs(genome: Genome, regions: Sequence[Interval] | None = None) -> Iterator[Record]:
     """Yield a record with three ALTs for each A, C, G or T of the regions, in their order, or of the genome."""
     chosen = regions if regions is not None else [Interval(name, 0, n) for name, n in genome.lengths.items()]
     for region in chosen:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dnahnet_cli.consequences.annotator import Annotator
     from dnahnet_cli.consequences.effects import Effect
     from dnahnet_cli.genome import Variant
     from dnahnet_cli.io.table import Column
@@ -61,6 +62,15 @@ def fields(*, genes: bool, phred: bool = True) -> list[InfoField]:
 
     chosen = [row for row in (*_SCORES, *(_GENES if genes else ())) if phred or row[0] != "phred"]
     return [InfoField(Column(name, kind), text) for name, kind, text in chosen]
+
+
+def effects_of(score: VariantScore, annotator: Annotator | None) -> list[Effect]:
+    """Return what an ALT does to the genes; nothing unless REF is the genome's and ALT is letters."""
+    from dnahnet_cli.scoring.variants import Status
+
+    if annotator is None or score.status not in (Status.OK, Status.TOO_LONG, Status.AMBIGUOUS_CONTEXT):
+        return []
+    return annotator.effects(score.variant)
 
 
 def row_of(

@@ -39,12 +39,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "genes.gff").write_text(GFF)
     rows = "".join(f"chr1\t{pos}\t.\t{CHROMOSOME[pos - 1]}\t{alt}\t.\t.\t.\n" for pos, alt in ((50, "N"), (700, "ACG")))
     (tmp_path / "calls.vcf").write_text(f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n{rows}")
+    other = (tmp_path / "calls.vcf").read_text().replace("chr1", "other").replace("other\t700\t.\t", "other\t700\t.\tG")
+    (tmp_path / "other.vcf").write_text(other)
+    (tmp_path / "names").write_text("other chr1\n")
     (tmp_path / "gene.fa").write_text(f">gene\n{GENE}\n")
     (tmp_path / "m.tsv").write_text("mutant\tscore\nK2R\t1.5\nW2R\t2\nc.4_6del\t\n")
     return tmp_path
 
 
 CASES: dict[str, tuple[list[str], Any]] = {
+    "variants": (["score-variants", "genome.fa", "calls.vcf"], lambda m: m.score_variants("genome.fa", "calls.vcf")),
+    "genes, phred and other names": (
+        [
+            *("score-variants", "genome.fa", "other.vcf", "--genes", "genes.gff", "--null", "9", "-r", "chr1:60-900"),
+            *("--rename-contigs", "names", "--genetic-code", "4", "--upstream", "50"),
+            *("--on-ref-mismatch", "use-genome"),
+        ],
+        lambda m: m.score_variants(
+            "genome.fa",
+            "other.vcf",
+            genes="genes.gff",
+            null=9,
+            rename_contigs={"other": "chr1"},
+            regions=["chr1:60-900"],
+            genetic_code=4,
+            upstream=50,
+            on_ref_mismatch="use-genome",
+        ),
+    ),
+    "all SNVs": (
+        ["score-variants", "genome.fa", "--all-snvs", "-r", "chr1:99-102", "--genes", "genes.gff"],
+        lambda m: m.score_variants("genome.fa", regions=["chr1:99-102"], genes="genes.gff"),
+    ),
     "score": (["score", "genome.fa", "--markov", "2"], lambda m: m.score("genome.fa", markov=2)),
     "regions": (
         ["score", "genome.fa", "-r", "chr1:5-90", "--strand", "forward"],
@@ -78,15 +104,13 @@ def test_rows_are_those_of_the_command(call: Call, model: dnahnet.Model, folder:
     assert all(table.schema.metadata[key] == value for key, value in kept.items())
 
 
-def test_variants(call: Call, model: dnahnet.Model, folder: Path) -> None:
-    result = call("score-variants", "genome.fa", "calls.vcf", "-o", "out.parquet")
-    assert result.exit_code == 0, result.stderr
-    expected = pq.read_table(folder / "out.parquet")
-    rows = list(model.score_variants("genome.fa", "calls.vcf"))
-    same = [name for name in rows[0] if name in expected.column_names]
-    assert rows == expected.select(same).to_pylist() and {"llr", "status", "alt_index", "scored_bp"} <= set(same)
-    tuples = [("chr1", 50, CHROMOSOME[49], "N"), ("chr1", 700, CHROMOSOME[699], "ACG")]
-    assert list(model.score_variants({"chr1": CHROMOSOME}, tuples)) == rows
+def test_variants_in_memory(model: dnahnet.Model) -> None:
+    rows = list(model.score_variants("genome.fa", "calls.vcf", genes="genes.gff", null=5))
+    tuples = [("other", 50, CHROMOSOME[49], "N"), ("other", 700, CHROMOSOME[699], "ACG")]
+    renamed: dict[str, Any] = {"genes": "genes.gff", "null": 5, "rename_contigs": {"other": "chr1"}}
+    in_memory = list(model.score_variants({"chr1": CHROMOSOME}, tuples, **renamed))
+    assert [row | {"chrom": "chr1"} for row in in_memory] == rows
+    assert rows[1]["gene"] == "g2" and rows[1]["phred"] >= 0 and rows[0]["phred"] is None
 
 
 def test_boundaries_are_the_lines_of_the_bed(call: Call, model: dnahnet.Model) -> None:
@@ -132,6 +156,9 @@ def test_what_is_wrong_raises(model: dnahnet.Model) -> None:
         (lambda: list(model.score("genome.fa", regions=["nowhere"])), UsageError),
         (lambda: list(model.score("genome.fa", strand="sideways")), UsageError),
         (lambda: list(model.score("genome.fa", circular=["nowhere"])), InputError),
+        (lambda: model.score_variants("genome.fa", on_ref_mismatch="guess"), UsageError),
+        (lambda: list(model.score_variants("genome.fa", rename_contigs={"a": "b"})), InputError),
+        (lambda: list(model.score_variants("genome.fa", genes="calls.vcf")), InputError),
         (lambda: model.embed("genome.fa", stages=[9]), UsageError),
         (lambda: list(model.essentiality({"a": "ACGT"})), UsageError),
         (lambda: dnahnet.load_model("nonsense"), DnahnetError),
