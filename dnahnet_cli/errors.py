@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
+
+_LONG_WORD: Final = re.compile(r"(\S{160})\S{80,}(\S{80})")
+_LONG_LINE: Final = re.compile(r"(.{600}).{200,}(.{200})")
+
+
+def presentable(text: str) -> str:
+    """Return text that may hold pieces of a stranger's file, fit for a terminal.
+
+    What is no printable character becomes an escape, so that no file can move the cursor; a word of more than 320
+    letters, or a line of more than 1,000, loses its middle.
+    """
+    shown = text
+    if not text.replace("\n", "").isprintable():
+        shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return _LONG_LINE.sub(r"\1 ... \2", _LONG_WORD.sub(r"\1...\2", shown))
 
 
 class DnahnetError(Exception):
     """Base of all errors that are reported as one or two lines, without a traceback."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return presentable(super().__str__())
 
 
 class UsageError(DnahnetError):
@@ -47,3 +66,7 @@ class ModelError(DnahnetError):
 
 class DeviceError(DnahnetError):
     """The requested device or dtype is not available."""
+
+
+class WorkerError(DnahnetError):
+    """The workers that a run is spread over were lost, or cannot be reached."""

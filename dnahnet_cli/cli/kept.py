@@ -23,7 +23,7 @@ import numpy as np
 from dnahnet_cli import __version__
 from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.cli.session import Session
-from dnahnet_cli.errors import Interrupted, UsageError
+from dnahnet_cli.errors import InputError, Interrupted, UsageError
 from dnahnet_cli.genome import Edit, Strand
 from dnahnet_cli.io.journal import Journal
 from dnahnet_cli.scoring.engine import Engine, GenomeSource, ScanUnit, StrandScore, TileCuts
@@ -85,7 +85,13 @@ class Kept:
             kept = self._journal.next(name_of(unit))
             if kept is None:
                 break
-            yield known(unit, kept)
+            try:
+                result = known(unit, kept)
+            except (ArithmeticError, LookupError, TypeError, ValueError, zlib.error) as error:
+                raise InputError(
+                    f"{self._journal.path} is damaged, or was not made by this program: --no-resume starts again."
+                ) from error
+            yield result
         else:
             return
         names: deque[str] = deque()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from dnahnet_cli.cli import options as o
+from dnahnet_cli.errors import ModelError, presentable
 
 if TYPE_CHECKING:
     from dnahnet_cli.networks.weights import ModelFile
+
+Told = TypeVar("Told")
 
 
 def models(
@@ -43,12 +46,23 @@ def models(
     if name is None and not card:
         print("name", "default", "parameters", "bases_seen", "bits_per_base", "markov9", "sha256", sep="\t")
         for known in bundled_models():
-            facts = _facts(find_model(known))
+            facts = _of_card(_facts, find_model(known))
             default = "true" if known == DEFAULT_MODEL else "false"
             print(known, default, *(_cell(value) for value in facts.values()), sep="\t")
         return
     file = find_model(name or DEFAULT_MODEL)
-    print(json.dumps(file.card, indent=2) if card else "\n".join(_description(file)))
+    print(json.dumps(file.card, indent=2) if card else presentable("\n".join(_of_card(_description, file))))
+
+
+def _of_card(told: Callable[[ModelFile], Told], file: ModelFile) -> Told:
+    """Return what is told of a model. Raises ModelError for a card whose entries are of another kind."""
+    try:
+        return told(file)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(
+            f"{file.path.with_suffix('.json')}: an entry of the model card is missing or of another kind: {error}.\n"
+            "--card prints all of it."
+        ) from error
 
 
 def _facts(file: ModelFile) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dnahnet_cli.errors import StrictError
+from dnahnet_cli.errors import StrictError, presentable
 
 PLAIN_EVERY_S = 30.0
 
@@ -88,6 +88,7 @@ class Reporter:
         return time.monotonic() - self.began
 
     def _print(self, text: str) -> None:
+        text = presentable(text)
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:

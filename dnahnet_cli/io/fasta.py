@@ -27,6 +27,8 @@ from dnahnet_cli.io.streams import Source, describe, name_some
 
 _CIRCULAR: Final = re.compile(r"(?:\bcircular|\btopology)\s*=\s*(?:true|circular)\b", re.IGNORECASE)
 _BLANKS: Final = b" \t\r\n"
+_LONGEST_HEADER: Final = 1 << 16  # bytes
+_NO_ASCII: Final = bytes([*range(128), *b"N" * 128])  # as a table: pyfaidx reads text
 _IUPAC: Final = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-.*"
 # pyfaidx decides by these suffixes that a file is compressed, whatever it holds.
 _SUFFIXES_PYFAIDX_MISREADS: Final = (".gz", ".bgz", ".bz2", ".zip")
@@ -137,9 +139,14 @@ class Fasta:
         while position >= 0:
             header_end = data.find(b"\n", position)
             body_start = len(data) if header_end < 0 else header_end + 1
-            header = data[position + 1 : body_start].decode("utf-8", "replace").strip()
+            header = data[position + 1 : min(body_start, position + _LONGEST_HEADER)].decode("utf-8", "replace").strip()
             if not header:
                 raise InputError(f"{self.path}:{line} is a header without a name: write one after the '>'.")
+            if body_start - position > _LONGEST_HEADER:
+                raise InputError(
+                    f"{self.path}:{line} is a header of {body_start - position:,} letters: put its sequence on a line "
+                    "of its own."
+                )
             if "\r" in header:
                 raise InputError(f"{self.path} has old Macintosh line ends: convert it with tr '\\r' '\\n'.")
             name = header.split()[0]
@@ -186,7 +193,10 @@ class Fasta:
 
 
 def _layout(body: bytes) -> tuple[int, int, int]:
-    """Return length, bases per line and bytes per line of a contig's text; bases per line is -1 when lines differ."""
+    """Return length, bases per line and bytes per line of a contig's text.
+
+    Bases per line is -1 when lines differ, and where there are letters that are not ASCII.
+    """
     length = len(body) - sum(body.count(blank) for blank in (b" ", b"\t", b"\r", b"\n"))
     if length == 0:
         return 0, 0, 0
@@ -195,7 +205,7 @@ def _layout(body: bytes) -> tuple[int, int, int]:
         first_end = len(body)
     line_bytes = first_end + 1
     line_bases = len(body[:first_end].removesuffix(b"\r"))
-    if line_bases == 0:
+    if line_bases == 0 or not body.isascii():
         return length, -1, 0
     # Lines are even when all blanks stand where lines of this size end, and the last line is not longer.
     text = body.rstrip(_BLANKS)
@@ -217,7 +227,7 @@ def _rewrite(data: mmap.mmap, records: Sequence[_Record], target: Path) -> list[
         for record in records:
             out.write(b">" + record.name.encode() + b"\n")
             start = out.tell()
-            out.write(data[record.body[0] : record.body[1]].translate(None, _BLANKS) + b"\n")
+            out.write(data[record.body[0] : record.body[1]].translate(_NO_ASCII, _BLANKS) + b"\n")
             body = (start, out.tell())
             rewritten.append(_Record(record.header, body, record.length, record.length, record.length + 1))
     return rewritten

@@ -16,14 +16,15 @@ from typing import Final, TypeAlias
 
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Gene, Strand
-from dnahnet_cli.io.streams import Source
+from dnahnet_cli.io.streams import Source, whole_number
 
 KIND: Final = "a GenBank file"  # as `streams.describe` calls it
 _LOCUS_KEYS: Final = ("locus_tag", "gene", "protein_id")
 _KEY_COLUMNS: Final = slice(5, 21)
 _LOCATION_COLUMN: Final = 21
 _QUALIFIER: Final = re.compile(r"/([\w.-]+)(?:=(.*))?", re.DOTALL)
-_RANGE: Final = re.compile(r"<?(\d+)(?:\.\.>?(\d+))?")
+_RANGE: Final = re.compile(r"<?([0-9]{1,18})(?:\.\.>?([0-9]{1,18}))?")
+_DEPTH: Final = 8  # of locations within one another; join(complement(1..2),3..4) has 2
 _NOT_BASES: Final = bytes(range(ord("0"), ord("9") + 1)) + b" \t\r\n/"
 
 Part: TypeAlias = tuple[int, int]
@@ -64,6 +65,8 @@ def read_records(source: Source) -> Iterator[GenBankRecord]:
             continue
         if in_origin and line[:1].isspace():
             bases.append(line.translate(None, _NOT_BASES))
+            if bases[-1] and not bases[-1].isalpha():
+                raise InputError(f"{source.name}:{number} has other signs than letters among the bases under ORIGIN.")
             continue
         in_origin = line.startswith(b"ORIGIN")
         block.append((number, line.decode("utf-8", "replace").rstrip("\r\n")))
@@ -116,7 +119,7 @@ def _record(source: str, block: Sequence[tuple[int, str]], bases: Sequence[bytes
         raise InputError(f"{source}:{first} is not GenBank: a record must begin with LOCUS, not {locus[:30]!r}.")
     sequence = b"".join(bases)
     features = list(_features(source, block))
-    declared = re.search(r"(\d+)\s+(?:bp|aa)\b", locus)
+    declared = re.search(r"(?<![0-9])([0-9]{1,18})\s+(?:bp|aa)\b", locus)
     source_end = next((_RANGE.fullmatch(f.location) for f in features if f.kind == "source"), None)
     length = len(sequence) or int((source_end and source_end[2]) or (declared[1] if declared else 0))
     head = {line[:12].strip(): line[12:].split() for _, line in reversed(block) if line[:1].isalpha()}
@@ -156,22 +159,19 @@ def _features(source: str, block: Iterable[tuple[int, str]]) -> Iterator[GenBank
 
 def _feature(number: int, kind: str, lines: Sequence[str]) -> GenBankFeature:
     """Join the lines of a location and of each qualifier; a value in quotes may go on over several lines."""
-    location, items, quoted = "", list[str](), False
+    location, items, quoted = list[str](), list[list[str]](), False
     for line in lines:
         if line.startswith("/") and not quoted:
-            items.append(line)
-        elif items:
-            items[-1] += " " + line
+            items.append([line])
         else:
-            location += line
-        if items:
-            quoted = items[-1].count('"') % 2 == 1
+            (items[-1] if items else location).append(line)
+        quoted ^= bool(items) and line.count('"') % 2 == 1
     qualifiers: dict[str, str] = {}
     for item in items:
-        if match := _QUALIFIER.fullmatch(item):
+        if match := _QUALIFIER.fullmatch(" ".join(item)):
             value = (match[2] or "").strip()
             qualifiers.setdefault(match[1], value.removeprefix('"').removesuffix('"').replace('""', '"'))
-    return GenBankFeature(kind, "".join(location.split()), qualifiers, number)
+    return GenBankFeature(kind, "".join("".join(location).split()), qualifiers, number)
 
 
 def _gene(record: GenBankRecord, feature: GenBankFeature, locus: str) -> Gene | str:
@@ -199,7 +199,7 @@ def _gene(record: GenBankRecord, feature: GenBankFeature, locus: str) -> Gene | 
         partial="<" in feature.location or ">" in feature.location,
         pseudo="pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers,
         phase=int(start_codon) - 1 if start_codon in ("2", "3") else 0,
-        genetic_code=int(code) if code.isdecimal() else None,
+        genetic_code=whole_number(code),
     )
 
 
@@ -214,13 +214,13 @@ def _unrolled(pieces: Sequence[Part], length: int) -> tuple[Part, ...]:
     return tuple(sorted(parts))
 
 
-def parts_of(text: str) -> list[tuple[int, int, Strand]] | str:
+def parts_of(text: str, depth: int = _DEPTH) -> list[tuple[int, int, Strand]] | str:
     """Return a location's parts in reading direction, 0-based half-open; or the reason why it is not understood."""
     for prefix in ("complement", "join", "order"):
-        if text.startswith(prefix + "(") and text.endswith(")"):
+        if text.startswith(prefix + "(") and text.endswith(")") and depth:
             parts: list[tuple[int, int, Strand]] = []
             for item in _split(text[len(prefix) + 1 : -1]):
-                found = parts_of(item)
+                found = parts_of(item, depth - 1)
                 if isinstance(found, str):
                     return found
                 parts += found
@@ -237,11 +237,10 @@ def parts_of(text: str) -> list[tuple[int, int, Strand]] | str:
 
 def _split(text: str) -> list[str]:
     """Split at the commas that stand in no bracket."""
-    items, depth = [""], 0
-    for letter in text:
+    items, depth, begin = [], 0, 0
+    for place, letter in enumerate(text):
         depth += {"(": 1, ")": -1}.get(letter, 0)
         if letter == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += letter
-    return items
+            items.append(text[begin:place])
+            begin = place + 1
+    return [*items, text[begin:]]

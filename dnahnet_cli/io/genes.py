@@ -17,7 +17,7 @@ from dnahnet_cli.io import genbank
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.gff import Feature, Features, parse_features
 from dnahnet_cli.io.regions import is_bed_comment
-from dnahnet_cli.io.streams import Source, describe, name_some
+from dnahnet_cli.io.streams import Source, describe, name_some, whole_number
 
 _LOCUS_KEYS: Final = ("locus_tag", "gene_id", "ID", "Name")
 _SYMBOL_KEYS: Final = ("gene", "gene_name")
@@ -60,12 +60,24 @@ def read_genes(path: str, id_attr: str | None = None) -> Annotation:
             features = parse_features(source.name, chain(skimmed, lines))
             annotation = _from_features(features, source.name, id_attr)
             found = ", ".join(f"{count} {kind}" for kind, count in features.kinds.most_common(6)) or "no features"
+    _leave_out_nested(annotation)
     if not annotation.genes:
         if annotation.skipped:
             locus, reason = annotation.skipped[0]
             found = f"{len(annotation.skipped)} coding sequences that cannot be used, such as {locus} ({reason})"
         raise InputError(f"{source.name} has no protein-coding genes: it holds {found}.\nCDS features are needed.")
     return annotation
+
+
+def _leave_out_nested(annotation: Annotation) -> None:
+    """Leave out genes that have a part within another, as when a file was put together twice."""
+    usable = []
+    for gene in annotation.genes:
+        if any(after[1] <= before[1] for before, after in pairwise(gene.parts)):
+            annotation.skipped.append((gene.locus_tag, "one of its parts lies within another"))
+        else:
+            usable.append(gene)
+    annotation.genes = usable
 
 
 def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
@@ -128,7 +140,7 @@ def _skim(name: str, lines: Iterator[tuple[int, bytes]]) -> tuple[list[tuple[int
         if is_bed_comment(text):
             continue
         fields = text.split("\t")
-        if len(fields) >= 3 and fields[1].isdecimal() and fields[2].isdecimal():
+        if len(fields) >= 3 and None not in map(whole_number, fields[1:3]):
             return skimmed, True
         if len(fields) >= 5:
             break
@@ -211,7 +223,7 @@ def _build(features: Features, group: Sequence[Feature], id_attr: str | None) ->
         partial=any(_is_partial(feature.attributes) for feature in chain(group, lines)),
         pseudo=any(_is_pseudo(feature) for feature in chain(group, lines)),
         phase=_phase(group, parts, length or 0),
-        genetic_code=int(code) if code.isdecimal() else None,
+        genetic_code=whole_number(code),
     )
 
 
@@ -296,9 +308,12 @@ def _read_bed(name: str, lines: Iterable[tuple[int, bytes]]) -> Annotation:
         fields = text.split("\t")
         if len(fields) < 6:
             raise InputError(f"{where} has {len(fields)} columns: genes need BED6 (strand in column 6) or BED12.")
-        if not (fields[1].isdecimal() and fields[2].isdecimal()) or int(fields[1]) >= int(fields[2]):
-            raise InputError(f"{where} has the start {fields[1]!r} and end {fields[2]!r}: start must be less than end.")
-        contig, start, end = fields[0], int(fields[1]), int(fields[2])
+        contig, start, end = fields[0], whole_number(fields[1]), whole_number(fields[2])
+        if start is None or end is None or start >= end:
+            raise InputError(
+                f"{where} has the start {fields[1]!r} and end {fields[2]!r}: they are whole numbers, and "
+                "start must be less than end."
+            )
         locus = fields[3] if fields[3] not in ("", ".") else f"{contig}:{start + 1}-{end}"
         parts = _bed12_parts(where, fields, start) if len(fields) >= 12 else ((start, end),)
         if fields[5] not in ("+", "-"):
@@ -313,9 +328,8 @@ def _read_bed(name: str, lines: Iterable[tuple[int, bytes]]) -> Annotation:
 def _bed12_parts(where: str, fields: list[str], start: int) -> Parts:
     """Return the blocks of a BED12 line within its coding (thick) stretch."""
     try:
-        thick_start, thick_end = int(fields[6]), int(fields[7])
-        sizes = [int(size) for size in fields[10].rstrip(",").split(",")]
-        offsets = [int(offset) for offset in fields[11].rstrip(",").split(",")]
+        thick_start, thick_end = map(_whole, fields[6:8])
+        sizes, offsets = (map(_whole, field.rstrip(",").split(",")) for field in fields[10:12])
         blocks = [(start + offset, start + offset + size) for offset, size in zip(offsets, sizes, strict=True)]
     except ValueError as error:
         raise InputError(
@@ -323,3 +337,11 @@ def _bed12_parts(where: str, fields: list[str], start: int) -> Parts:
         ) from error
     coding = ((max(begin, thick_start), min(end, thick_end)) for begin, end in sorted(blocks))
     return tuple((begin, end) for begin, end in coding if begin < end)
+
+
+def _whole(text: str) -> int:
+    """Return the number that a text means; raise ValueError if it means none."""
+    number = whole_number(text)
+    if number is None:
+        raise ValueError(text)
+    return number

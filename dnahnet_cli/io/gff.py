@@ -10,8 +10,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from dnahnet_cli.errors import InputError
+from dnahnet_cli.io.streams import whole_number
 
-_GTF_ATTRIBUTE: Final = re.compile(r'([\w.:-]+)\s+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*(?:;|$)')
+_GTF_ATTRIBUTE: Final = re.compile(r'(?<![\w.:-])([\w.:-]+)\s+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*(?:;|$)')
 _GTF_STYLE: Final = re.compile(r'\s*[\w.:-]+\s+(?:"|[^\s=;]+\s*;)')
 
 
@@ -84,10 +85,11 @@ def parse_features(name: str, lines: Iterable[tuple[int, bytes]]) -> Features:
 def _parse(where: str, number: int, fields: list[str], found: Features) -> Feature:
     if len(fields) < 8:
         raise InputError(f"{where} has {len(fields)} columns, a GFF line has 9, separated by tabs: correct the line.")
-    if not (fields[3].isdecimal() and fields[4].isdecimal()):
+    first, end = whole_number(fields[3]), whole_number(fields[4])
+    if first is None or end is None:
         raise InputError(f"{where} has the start {fields[3]!r} and end {fields[4]!r}: they must be whole numbers.")
     contig = fields[0] if found.is_gtf else unquote(fields[0])
-    start, end = int(fields[3]) - 1, int(fields[4])
+    start = first - 1
     if end <= start and contig in found.circular and contig in found.lengths:
         end += found.lengths[contig]
     if not 0 <= start < end:
@@ -138,5 +140,6 @@ def _keep(found: Features, feature: Feature) -> None:
 
 def _note_length(found: Features, text: str) -> None:
     words = text.split()
-    if len(words) == 4 and words[3].isdecimal():
-        found.lengths[unquote(words[1])] = int(words[3])
+    length = whole_number(words[3]) if len(words) == 4 else None
+    if length is not None:
+        found.lengths[unquote(words[1])] = length

@@ -122,7 +122,7 @@ class Journal:
             raise UsageError(f"{self.path} exists and is no journal of dnahnet: move it away, or write elsewhere.")
         made_by = _whole(head.removeprefix(_MAGIC))
         end = begin = self._source.tell()
-        while made_by is not None and _whole(line := self._source.readline(_LINE)) is not None:
+        while isinstance(made_by, dict) and _is_piece(line := self._source.readline(_LINE)):
             end += len(line)
             self.num_found += 1
         if self.num_found and resume is None:
@@ -175,11 +175,20 @@ def _whole(line: bytes) -> Any:
     text = line[9:-1]
     if line[-1:] != b"\n" or line[:9] != b"%08x " % zlib.crc32(text):
         return None
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # a checksum that fits, of something that this program did not write
+        return None
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= 40 else f"{value[:37]}..."
+def _is_piece(line: bytes) -> bool:
+    content = _whole(line)
+    return isinstance(content, list) and len(content) == 2
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _open_locked(path: Path) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dnahnet_cli.errors import UsageError
+from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.io.index import Order, index_output
 from dnahnet_cli.io.output import open_output
 from dnahnet_cli.io.shards import Kind, ShardFile, common_header, common_provenance
-from dnahnet_cli.io.table import Column, open_table
+from dnahnet_cli.io.table import Column, Table, open_table
 from dnahnet_cli.io.variant_output import VariantFormat
 from dnahnet_cli.io.vcf import open_vcf_lines
 
@@ -47,7 +47,7 @@ def write_merged(
         ) as table:
             for shard in shards:
                 for row, *_ in shard.rows():
-                    table.write([row])
+                    _write(table, [row], shard.name)
         return None
     header = common_header(shards, added)
     bgzip = format.endswith(".gz")
@@ -92,7 +92,14 @@ def write_table(
     )
     rows = complete([row for shard in shards for row in shard.cells(columns)])
     with opened as table:
+        _write(table, rows, shards[0].name)
+
+
+def _write(table: Table, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+    try:
         table.write(rows)
+    except (TypeError, ValueError) as error:  # what a table refuses cannot come from this program
+        raise InputError(f"{name} has a row that was changed: {error}.") from error
 
 
 def _check_kind(format: VariantFormat, shards: Sequence[ShardFile]) -> None:

@@ -39,7 +39,7 @@ def read_mutants(path: str, measured: str | None = None) -> MutantList:
     if not lines:
         raise InputError(f"{name} holds no mutants.")
     delimiter = "\t" if "\t" in lines[0][1] else ","
-    header = [cell.strip().lower() for cell in next(csv.reader([lines[0][1]], delimiter=delimiter))]
+    header = [cell.strip().lower() for cell in _cells(f"{name}:{lines[0][0]}", lines[0][1], delimiter)]
     column = next((header.index(known) for known in MUTANT_COLUMNS if known in header), None)
     if column is None:
         if len(header) > 1:
@@ -56,7 +56,7 @@ def read_mutants(path: str, measured: str | None = None) -> MutantList:
         raise UsageError(f"--measured {measured}: {name} has no such column; it has {name_some(header)}")
     mutants, values = [], []
     for number, line in lines[1:]:
-        cells = next(csv.reader([line], delimiter=delimiter))
+        cells = _cells(f"{name}:{number}", line, delimiter)
         if len(cells) != len(header):
             raise InputError(f"{name}:{number} has {len(cells)} columns, the header {len(header)}.")
         mutants.append(cells[column].strip())
@@ -80,6 +80,15 @@ def read_protein(path: Path) -> tuple[str, str]:
     if len(headers) != 1:
         raise InputError(f"{path} holds {len(headers)} sequences, not one.")
     return "".join(residues).upper().removesuffix("*"), next(iter(headers[0][1:].split()), "")
+
+
+def _cells(where: str, line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(
+            f"{where} is no line of a table ({error}).\nLines end in LF or CRLF, and cells are shorter than 128 KiB."
+        ) from error
 
 
 def _number(where: str, column: str, text: str) -> float:

@@ -8,9 +8,9 @@ from typing import Final
 
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Interval
-from dnahnet_cli.io.streams import Source, describe, name_some
+from dnahnet_cli.io.streams import Source, describe, name_some, whole_number
 
-_RANGE: Final = re.compile(r"(?P<start>[0-9,]*)(?P<dash>-?)(?P<end>[0-9,]*)")
+_RANGE: Final = re.compile(r"(?P<start>[0-9,]{0,30})(?P<dash>-?)(?P<end>[0-9,]{0,30})")
 
 
 def parse_region(text: str, lengths: Mapping[str, int]) -> Interval:
@@ -58,9 +58,12 @@ def read_regions(path: str, lengths: Mapping[str, int]) -> list[Interval]:
                 continue
             where = f"{source.name}:{number}"
             fields = text.split("\t")
-            if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
-                raise InputError(f"{where} is not BED: contig, start and end, separated by tabs, are needed.")
-            contig, start, end = fields[0], int(fields[1]), int(fields[2])
+            start, end = (whole_number(field) for field in [*fields, "", ""][1:3])
+            if start is None or end is None:
+                raise InputError(
+                    f"{where} is not BED: {text[:60]!r}.\nContig, start and end, separated by tabs, are needed."
+                )
+            contig = fields[0]
             if contig not in lengths:
                 raise InputError(f"{where}: no contig {contig!r} in the genome, which has {name_some(lengths)}.")
             if not start <= end <= lengths[contig]:

@@ -29,8 +29,12 @@ Counted = Literal["rows", "genes", "bases"]  # what score-variants, essentiality
 Row = tuple[Any, str, int, int]  # a line or a mapping, its contig, its start (0-based) and how many rows it counts for
 
 _VCF: Final = ("a VCF file", "a BCF file")
-_SAYS: Final = re.compile(rf"(\d+)/(\d+), ({'|'.join(get_args(Counted))}) (\d+)-(\d+) of (\d+), run ([0-9a-f]+)")
+_WHAT: Final = "|".join(get_args(Counted))
+_SAYS: Final = re.compile(
+    rf"(\d{{1,9}})/(\d{{1,9}}), ({_WHAT}) (\d{{1,18}})-(\d{{1,18}}) of (\d{{1,18}}), run ([0-9a-f]+)"
+)
 _OF_ONE: Final = ("shard", "command", "tracks")  # keys of provenance that differ between the shards of a run
+_POSITION: Final = re.compile(rb"-?[0-9]{1,18}")
 _KEY: Final = re.compile(rb"##dnahnet_([^=]+)=(.*)")
 _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "str": str,
@@ -80,13 +84,13 @@ class ShardFile:
         self.kind: Kind = "parquet" if kind == "a Parquet file" else "vcf" if kind in _VCF else "tsv"
         if self.kind == "parquet":
             with self._parquet() as file:
-                metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+                metadata = {_decoded(k): _decoded(v) for k, v in (file.schema_arrow.metadata or {}).items()}
                 self.columns = columns_of(file.schema_arrow)
             self.provenance = {k.removeprefix("dnahnet."): v for k, v in metadata.items() if k.startswith("dnahnet.")}
         else:
             self.header = self._read_header()
             matches = (_KEY.match(line.rstrip(b"\r\n")) for line in self.header)
-            self.provenance = {match[1].decode(): match[2].decode() for match in matches if match}
+            self.provenance = {_decoded(match[1]): _decoded(match[2]) for match in matches if match}
         self.part = Part.of(path, self.provenance)
         if self.part.counted == "bases" and not self.header[-1].startswith(b"##"):
             self.header.pop()  # BED has no names of columns
@@ -114,9 +118,9 @@ class ShardFile:
         """Yield the lines of BED, each with its contig, start, end, and stage and strand. Raises InputError."""
         for number, line in self._text():
             fields = line.split(b"\t")
-            if len(fields) != 6 or not (fields[1].isdigit() and fields[2].isdigit()) or line[-1:] != b"\n":
+            if len(fields) != 6 or not all(map(_POSITION.fullmatch, fields[1:3])) or line[-1:] != b"\n":
                 raise InputError(f"{self.name}:{number} is cut off, or no chunk.")
-            yield line, fields[0].decode(), int(fields[1]), int(fields[2]), (fields[3], fields[5].rstrip())
+            yield line, _decoded(fields[0]), int(fields[1]), int(fields[2]), (fields[3], fields[5].rstrip())
 
     def _check_number(self, count: int) -> None:
         held = self.part.end - self.part.start
@@ -143,9 +147,9 @@ class ShardFile:
     def _lines(self) -> Iterator[Row]:
         for number, line in self._text():
             contig, position, _ = [*line.split(b"\t", 2), b"", b""][:3]
-            if not line.endswith(b"\n") or not position.lstrip(b"-").isdigit():
+            if not line.endswith(b"\n") or not _POSITION.fullmatch(position):
                 raise InputError(f"{self.name}:{number} is cut off, or no row of scored variants.")
-            yield line, contig.decode(), int(position) - 1, 1
+            yield line, _decoded(contig), int(position) - 1, 1
 
     def _records(self) -> Iterator[Row]:
         with read_variants(self.name, self._tmpdir) as reader:
@@ -155,7 +159,10 @@ class ShardFile:
 
     def _parquet_rows(self) -> Iterator[Row]:
         for row in self._parquet_cells():
-            yield row, row["chrom"], row["pos"] - 1, 1
+            contig, position = row.get("chrom"), row.get("pos")
+            if not isinstance(contig, str) or not isinstance(position, int):
+                raise InputError(f"{self.name} has a row without chrom or pos: no row of scored variants.")
+            yield row, contig, position - 1, 1
 
     def _text_cells(self, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
         read = [(column.name, _READ[column.type]) for column in columns]
@@ -182,8 +189,8 @@ class ShardFile:
         try:
             with pq.ParquetFile(self.name) as file:
                 yield file
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{self.name} is no whole Parquet file ({error}).") from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.name} is no whole Parquet file ({' '.join(str(error).split())}).") from error
 
 
 def in_order(shards: Sequence[ShardFile]) -> list[ShardFile]:
@@ -204,10 +211,11 @@ def in_order(shards: Sequence[ShardFile]) -> list[ShardFile]:
             other = of_run[shard.part.index].name
             raise InputError(f"{shard.name} and {other} are both shard {shard.part.index} of {shard.part.number}.")
         of_run[shard.part.index] = shard
-    missing = [str(index) for index in range(1, first.part.number + 1) if index not in of_run]
+    missing = [str(i) for i in islice((i for i in range(1, first.part.number + 1) if i not in of_run), 11)]
     if missing:
         shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
-        raise InputError(f"{len(missing)} of {first.part.number} shards are missing: {shown}.")
+        num_missing = first.part.number - len(of_run)
+        raise InputError(f"{num_missing:,} of {first.part.number:,} shards are missing: {shown}.")
     ordered = [of_run[index] for index in sorted(of_run)]
     ends = [0, *(shard.part.end for shard in ordered)]
     if [shard.part.start for shard in ordered] != ends[:-1] or ends[-1] != first.part.total:
@@ -252,13 +260,17 @@ def parts_of(scopes: Sequence[Interval], bases: range) -> list[tuple[Interval, I
     return parts
 
 
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
 def _fields(line: bytes) -> list[str]:
-    return line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
+    return _decoded(line).rstrip("\r\n").split("\t")
 
 
 def _is_of_one(line: bytes) -> bool:
     match = _KEY.match(line)
-    return match is not None and match[1].decode() in _OF_ONE
+    return match is not None and _decoded(match[1]) in _OF_ONE
 
 
 def _difference(one: ShardFile, other: ShardFile) -> str:

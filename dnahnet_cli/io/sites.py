@@ -17,7 +17,7 @@ from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Strand, decode, encode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.regions import is_bed_comment
-from dnahnet_cli.io.streams import Source, describe
+from dnahnet_cli.io.streams import Source, describe, whole_number
 
 FOOTPRINT_KIND: Final = "binding_site"
 FOOTPRINT_SHARE: Final = 0.1  # of a promoter's bases, those of the highest information, make up its binding sites
@@ -70,7 +70,7 @@ def read_sites(path: str) -> list[Site]:
         if first is None:
             raise InputError(f"{source.name} holds no sites.")
         where, header = first
-        if len(header) >= 3 and header[1].isdecimal() and header[2].isdecimal():
+        if len(header) >= 3 and None not in map(whole_number, header[1:3]):
             file_kind = Path(path).name.split(".")[0].lower() if source.path else "site"
             sites = [_bed_site(where, fields, file_kind) for where, fields in chain([first], lines)]
         elif any(name.startswith(_FOOTPRINT_POSITION) for name in header):
@@ -140,10 +140,14 @@ def _lines(source: Source) -> Lines:
 
 
 def _bed_site(where: str, fields: Sequence[str], kind: str) -> Site:
-    if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()) or int(fields[1]) >= int(fields[2]):
-        raise InputError(f"{where} is not BED: contig, start and end, separated by tabs, start less than end.")
+    start, end = (whole_number(field) for field in [*fields, "", ""][1:3])
+    if start is None or end is None or start >= end:
+        raise InputError(
+            f"{where} is not BED: {' '.join(fields)[:60]!r}.\n"
+            "Contig, start and end, separated by tabs, are needed, start less than end."
+        )
     strand = _strand(where, fields[5]) if len(fields) > 5 else None
-    return Site(fields[0], int(fields[1]), int(fields[2]), strand, kind, fields[3] if len(fields) > 3 else "")
+    return Site(fields[0], start, end, strand, kind, fields[3] if len(fields) > 3 else "")
 
 
 def _table(where: str, header: Sequence[str], lines: Lines) -> list[Site]:
@@ -159,16 +163,17 @@ def _table(where: str, header: Sequence[str], lines: Lines) -> list[Site]:
     sites = []
     for where, row in lines:
         _check_width(where, row, header)
-        start, end = row[at["start"]], row[at["end"]]
-        if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end)):
-            raise InputError(f"{where} has the start {start!r} and end {end!r}: 1 <= start <= end is needed.")
-        shift = row[offset] if offset is not None else "0"
-        if not shift.isdecimal():
-            raise InputError(f"{where} has the offset {shift!r} in its sequence, which is not a number.")
+        first, last = row[at["start"]], row[at["end"]]
+        start, end = whole_number(first), whole_number(last)
+        if start is None or end is None or not 1 <= start <= end:
+            raise InputError(f"{where} has the start {first!r} and end {last!r}: 1 <= start <= end is needed.")
+        shift = whole_number(row[offset]) if offset is not None else 0
+        if shift is None:
+            raise InputError(f"{where} has the offset {row[offset or 0]!r} in its sequence: a whole number is needed.")
         strand = _strand(where, row[at["strand"]])
         label = row[name] if name is not None else ""
         stretch = row[sequence] if sequence is not None else ""
-        sites.append(Site(row[contig], int(start) - 1, int(end), strand, row[kind].lower(), label, stretch, int(shift)))
+        sites.append(Site(row[contig], start - 1, end, strand, row[kind].lower(), label, stretch, shift))
     return sites
 
 
@@ -187,11 +192,12 @@ def _footprints(where: str, header: Sequence[str], lines: Lines) -> list[Site]:
             information = float(value)
         except ValueError as error:
             raise InputError(f"{where} has the information {value!r}, which is not a number.") from error
-        if not position.isdecimal() or int(position) < 1:
+        place = whole_number(position)
+        if not place:
             raise InputError(f"{where} has the position {position!r}: a whole number from 1 is needed.")
         if math.isfinite(information):
             promoter = bits.setdefault((row[at["promoter"]], _strand(where, row[at["strand"]])), {})
-            promoter.setdefault(int(position) - 1, []).append(information)
+            promoter.setdefault(place - 1, []).append(information)
     sites = []
     for (name, strand), by_position in bits.items():
         mean = {position: math.fsum(values) / len(values) for position, values in by_position.items()}

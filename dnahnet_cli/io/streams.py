@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,11 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, cast
 
-from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.errors import InputError, OutputError, UsageError
 from dnahnet_cli.io.bgzf import END as _BGZIP_END
 
 _BUFFER_SIZE: Final = 1 << 18
 _HEAD_SIZE: Final = 64
+_LONGEST_LINE: Final = 1 << 26  # bytes; a VCF of 100,000 samples has shorter ones
+# gzip can pack a thousand bytes of nothing into one; text that somebody means is seldom a tenth of that.
+_MOST_EXPANSION: Final = 100
+_ALWAYS_EXPANDED: Final = 1 << 30  # bytes
 
 _KINDS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"BCF\x02", "a BCF file"),
@@ -60,6 +63,11 @@ def name_some(names: Iterable[str], num_shown: int = 5) -> str:
     return f"{shown} and {len(known) - num_shown} more" if len(known) > num_shown else shown or "none"
 
 
+def whole_number(text: str) -> int | None:
+    """Return what decimal digits mean; None for anything else, and for more digits than a coordinate can have."""
+    return int(text) if len(text) <= 18 and text.isascii() and text.isdecimal() else None
+
+
 class _Replay(io.RawIOBase):
     """Give back the bytes that were read for sniffing, then the rest; remember the last bytes that went by."""
 
@@ -67,6 +75,7 @@ class _Replay(io.RawIOBase):
         self._head = head
         self._rest = rest
         self.tail = b""
+        self.num_read = 0
 
     def readable(self) -> bool:
         return True
@@ -79,19 +88,42 @@ class _Replay(io.RawIOBase):
             read1 = getattr(self._rest, "read1", self._rest.read)
             data = read1(len(buffer))
         buffer[: len(data)] = data
+        self.num_read += len(data)
         size = len(_BGZIP_END)
         self.tail = data[-size:] if len(data) >= size else (self.tail + data)[-size:]
         return len(data)
+
+
+class _Unzipped(gzip.GzipFile):
+    """Plain bytes. With `bounded`, those of a file that is nearly all air are refused before they fill the machine."""
+
+    def __init__(self, file: io.BufferedReader[Any], replay: _Replay, name: str, bounded: bool) -> None:
+        super().__init__(fileobj=file, mode="rb")
+        self._replay, self._source, self.bounded = replay, name, bounded
+        self._num_plain = 0
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        self._num_plain += count
+        if self.bounded and self._num_plain > max(_ALWAYS_EXPANDED, _MOST_EXPANSION * self._replay.num_read):
+            raise InputError(
+                f"{self._source} unpacks to more than {_MOST_EXPANSION} times its size, and more than "
+                f"{_ALWAYS_EXPANDED >> 20:,} MiB: this looks like a decompression bomb.\n"
+                "If it is what it should be, give it unpacked."
+            )
+        return count
 
 
 class Source:
     """A user's input as a stream of plain bytes, to be read once.
 
     `name` is what messages call it, `path` is None for stdin, `head` holds some of the first bytes (1 at least).
-    Raise InputError when the input is missing, a directory, unreadable, empty, damaged or cut off.
+    `streamed` says that the caller keeps little of it, so that it may unpack to any size.
+    Raise InputError when the input is missing, a directory, unreadable, empty, damaged or cut off, has a line of more
+    than 64 MiB, or unpacks to a hundred times its size.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, streamed: bool = False) -> None:
         self.path = None if str(path) == "-" else Path(path)
         self.name = "standard input" if self.path is None else str(path)
         raw = _stdin() if self.path is None else _open(self.path)
@@ -105,8 +137,8 @@ class Source:
                 self._file: io.BufferedReader[Any] = io.BufferedReader(self._replay, _BUFFER_SIZE)
                 self.compression: Literal["none", "gzip", "bgzip"] = _compression(head)
                 if self.compression != "none":
-                    unzipped = gzip.GzipFile(fileobj=self._file, mode="rb")
-                    self._file = io.BufferedReader(cast(io.RawIOBase, unzipped), _BUFFER_SIZE)
+                    self._unzipped = _Unzipped(self._file, self._replay, self.name, not streamed)
+                    self._file = io.BufferedReader(cast(io.RawIOBase, self._unzipped), _BUFFER_SIZE)
                 self.head = self._file.peek(_HEAD_SIZE)
                 if not self.head:
                     raise InputError(f"{self.name} is empty once decompressed.")
@@ -117,15 +149,40 @@ class Source:
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield each line with its 1-based number; line ends are left on, a UTF-8 byte-order mark is not."""
         with self._reading():
-            for number, line in enumerate(self._file, 1):
+            number = 0
+            while line := self._file.readline(_LONGEST_LINE):
+                number += 1
+                if len(line) == _LONGEST_LINE:
+                    raise InputError(
+                        f"{self.name}:{number} is a line of more than {_LONGEST_LINE >> 20} MiB: are line ends missing?"
+                    )
                 yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             self._check_end()
 
     def copy_to(self, target: Path) -> None:
-        """Write the plain bytes to a file."""
-        with self._reading(), target.open("wb") as out:
-            shutil.copyfileobj(self._file, out, _BUFFER_SIZE)
-            self._check_end()
+        """Write the plain bytes to a temporary file. Raises OutputError when it cannot be written."""
+        if self.compression != "none":
+            self._unzipped.bounded = True
+        with self._writing(target), target.open("wb") as out:
+            while data := self._next():
+                out.write(data)
+
+    def _next(self) -> bytes:
+        with self._reading():
+            data = self._file.read(_BUFFER_SIZE)
+            if not data:
+                self._check_end()
+            return data
+
+    @contextmanager
+    def _writing(self, target: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self.name} cannot be unpacked into {target.parent}: {error.strerror or error}.\n"
+                "Give a folder with more room with --tmpdir."
+            ) from error
 
     def close(self) -> None:
         if self._owned is not None:
@@ -163,9 +220,9 @@ def _stdin() -> BinaryIO:
 
 
 def _open(path: Path) -> BinaryIO:
-    if path.is_dir():
-        raise InputError(f"{path} is a directory: give a file in it.")
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a directory: give a file in it.")
         return path.open("rb")
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the path.") from error

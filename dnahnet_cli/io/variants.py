@@ -53,7 +53,7 @@ class VariantReader:
     """
 
     def __init__(self, path: str, tmpdir: Path | None = None) -> None:
-        self._source = Source(path)
+        self._source = Source(path, streamed=True)
         self._tmpdir = tmpdir
         self.name = self._source.name
         self.num_records = 0
@@ -194,7 +194,7 @@ class VariantReader:
         self, number: int, contig: bytes, position: bytes, id_: bytes, ref: bytes, alts: bytes, line: bytes = b""
     ) -> Record:
         self.num_records += 1
-        if not position.isdigit() and not _INTEGER.fullmatch(position.strip()):
+        if not (position.isdigit() and len(position) < 19) and not _INTEGER.fullmatch(position.strip()):
             found = position.decode("utf-8", "replace")
             raise InputError(
                 f"{self.name}:{number} has the position {found!r}, which is not an integer.\n"
@@ -225,9 +225,10 @@ class VariantReader:
                         alts = enumerate(record.alts or (".",), 1)
                         variants = tuple(Variant(*fixed, alt, record.id or ".", index) for index, alt in alts)
                         yield Record(variants, str(record).encode())
-            except (OSError, ValueError) as error:
+            except Exception as error:  # a damaged record makes pysam raise nearly anything
+                reason = " ".join(str(error).split()) or type(error).__name__
                 raise InputError(
-                    f"{self.name} is cut off or damaged after record {self.num_records} ({error}).\n"
+                    f"{self.name} is cut off or damaged after record {self.num_records} ({reason}).\n"
                     "Copy it again, or write it again with bcftools view -Ob."
                 ) from error
 

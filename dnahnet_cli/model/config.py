@@ -12,6 +12,7 @@ from dnahnet_cli.errors import ModelError
 VOCABULARY: Final = "ACGTN^"  # ^ is BOS, which begins every scanned tile
 NUM_BASES: Final = 4
 BOS: Final = 5
+_MOST_LAYERS: Final = 1000
 
 Layout: TypeAlias = "list[str | Layout]"
 
@@ -57,7 +58,7 @@ class Config:
                 if str(each.type).startswith("tuple"):
                     values[each.name] = _tuples(values[each.name])
             return cls(**values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"unreadable model configuration: {error}") from error
 
 
@@ -161,9 +162,12 @@ def _tuples(value: Any) -> Any:
 
 def parse_layers(text: str) -> str:
     """Expand runs of letter and count, `T1m4` to `Tmmmm`."""
-    if not re.fullmatch(r"([mMtT]\d+)+", text):
+    if not re.fullmatch(r"([mMtT][0-9]{1,3})+", text):
         raise ModelError(f"layers {text!r}: expected runs of m, M, t or T with a count, such as 'T1m4'")
-    return "".join(letter * int(count) for letter, count in re.findall(r"([mMtT])(\d+)", text))
+    runs = [(letter, int(count)) for letter, count in re.findall(r"([mMtT])([0-9]+)", text)]
+    if sum(count for _, count in runs) > _MOST_LAYERS:
+        raise ModelError(f"layers {text[:40]!r}: more than {_MOST_LAYERS} in a row")
+    return "".join(letter * count for letter, count in runs)
 
 
 def _strings(layout: Layout) -> list[str]:

@@ -46,7 +46,7 @@ def read_config(text: str) -> Config:
     """Parse the JSON of any architecture's configuration; without `arch` it is a dnaHNet's. Raises ModelError."""
     try:
         arch = json.loads(text).get("arch", ModelConfig.arch)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"unreadable model configuration: {error}") from error
     if arch not in list(CONFIGS):  # it may be anything
         raise ModelError(f"unknown architecture {arch!r}; known are {', '.join(CONFIGS)}")

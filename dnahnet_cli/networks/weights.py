@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
+from torch.overrides import TorchFunctionMode
 
 from dnahnet_cli.errors import ModelError, OutputError
 from dnahnet_cli.model.layers import Linear, set_compute_dtype
@@ -20,6 +24,20 @@ from dnahnet_cli.networks.architectures import build, read_config
 
 DEFAULT_MODEL: Final = "dnahnet-small"
 MAX_HEADER_BYTES: Final = 1 << 20
+_SPARE: Final = 1 << 24  # numbers that a network may make beside its parameters, while it is built
+_FACTORIES: Final = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full, torch.arange)
+# What building and filling a network of an arbitrary configuration can raise.
+_BUILD_ERRORS: Final = (
+    SafetensorError,
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
@@ -60,9 +78,15 @@ def find_model(name_or_path: str) -> ModelFile:
     if not card_path.is_file():
         raise ModelError(f"{path}: its model card {card_path.name} is missing beside it")
     try:
-        card = json.loads(card_path.read_text())
+        with card_path.open("rb") as file:
+            text = file.read(MAX_HEADER_BYTES + 1)
+        if len(text) > MAX_HEADER_BYTES:
+            raise ModelError(f"{card_path}: not a model card, which has at most {MAX_HEADER_BYTES:,} bytes")
+        card = json.loads(text)
         expected = card["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ModelError(f"{card_path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{card_path}: not a model card with a sha256") from error
     if sha256 != expected:
         raise ModelError(
@@ -73,7 +97,6 @@ def find_model(name_or_path: str) -> ModelFile:
 
 def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Network:
     """Build the network of a weights file on `device`, its linear maps computing in `dtype`. Raises ModelError."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -81,12 +104,13 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
     except ModelError as error:
         raise ModelError(f"{file.path}: {error}") from error
     try:
-        with torch.random.fork_rng(devices=[]):  # not on the meta device, where initialising imports torch's compiler
+        # Not on the meta device, where initialising imports torch's compiler.
+        with torch.random.fork_rng(devices=[]), _Allowance(file.path.stat().st_size):
             model = build(config)
         tensors = load_file(file.path, device=device)
         tensors = {name: tensor.float() for name, tensor in tensors.items()}
         model.load_state_dict(tensors, strict=True, assign=True)
-    except (SafetensorError, RuntimeError, OSError) as error:
+    except _BUILD_ERRORS as error:
         reason = textwrap.shorten(str(error), 300)
         raise ModelError(f"{file.path}: weights do not fit their configuration: {reason}") from error
     set_compute_dtype(model, dtype)
@@ -101,7 +125,6 @@ def save_weights(model: Network, path: Path, card: dict[str, Any]) -> None:
 
     Raises OutputError, with what was there before unharmed.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Linear)}
@@ -125,6 +148,28 @@ def save_weights(model: Network, path: Path, card: dict[str, Any]) -> None:
     finally:
         temporary.unlink(missing_ok=True)
         card_temporary.unlink(missing_ok=True)
+
+
+class _Allowance(TorchFunctionMode):
+    """Refuse, before it is allocated, a network with more parameters than its file has bytes.
+
+    A few bytes of configuration can ask for any amount of memory.
+    """
+
+    def __init__(self, num_bytes: int) -> None:
+        super().__init__()
+        self._left = num_bytes + _SPARE
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _FACTORIES:
+            sizes = args[0] if args and isinstance(args[0], tuple | list | torch.Size) else args
+            numbers = [size for size in sizes if isinstance(size, int)]
+            self._left -= max(numbers, default=0) if func is torch.arange else math.prod(numbers)
+            if self._left < 0:
+                raise RuntimeError("the configuration asks for more parameters than the file has bytes")
+        return func(*args, **(kwargs or {}))
 
 
 def _header_metadata(path: Path) -> dict[str, str]:

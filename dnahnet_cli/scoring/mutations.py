@@ -30,10 +30,10 @@ _THREE_LETTERS: Final = {
     "Ile": "I", "Leu": "L", "Lys": "K", "Met": "M", "Phe": "F", "Pro": "P", "Ser": "S", "Thr": "T", "Trp": "W",
     "Tyr": "Y", "Val": "V", "Ter": "*",
 }  # fmt: skip
-_THREE: Final = re.compile(r"([A-Z][a-z]{2})([1-9][0-9]*)([A-Z][a-z]{2}|\*)")
-_CODON: Final = re.compile(r"([ACGT]{3})([1-9][0-9]*)([ACGT]{3})")
+_THREE: Final = re.compile(r"([A-Z][a-z]{2})([1-9][0-9]{0,8})([A-Z][a-z]{2}|\*)")
+_CODON: Final = re.compile(r"([ACGT]{3})([1-9][0-9]{0,8})([ACGT]{3})")
 _BASES: Final = re.compile(
-    r"([1-9][0-9]*)(?:_([1-9][0-9]*))?(?:([ACGT])>([ACGT])|(del)(?:[ACGT]*)(?:ins([ACGT]+))?|ins([ACGT]+)|(dup)[ACGT]*)"
+    r"([1-9][0-9]{0,8})(?:_([1-9][0-9]{0,8}))?(?:([ACGT])>([ACGT])|(del)(?:[ACGT]*)(?:ins([ACGT]+))?|ins([ACGT]+)|(dup)[ACGT]*)"
 )
 HOW: Final = "write M69L, ATG69CTG or c.205A>C; M69L:E104K for several at once"
 

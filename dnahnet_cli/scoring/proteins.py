@@ -36,7 +36,7 @@ LEAST_IDENTITY: Final = 0.9
 
 _UNKNOWN: Final = "X"
 _TRANSITIONS: Final = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
-_SUBSTITUTION: Final = re.compile(r"([ACDEFGHIKLMNPQRSTVWY*])([1-9][0-9]*)([ACDEFGHIKLMNPQRSTVWY*])")
+_SUBSTITUTION: Final = re.compile(r"([ACDEFGHIKLMNPQRSTVWY*])([1-9][0-9]{0,8})([ACDEFGHIKLMNPQRSTVWY*])")
 
 
 @dataclass(frozen=True)

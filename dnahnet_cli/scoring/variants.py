@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import numpy as np
+
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.genome import N_CODE, Edit, Strand, Variant, decode, encode
+from dnahnet_cli.genome import N_CODE, Edit, Strand, Variant, encode
 from dnahnet_cli.scoring.engine import Engine, StrandScore
 
 MISMATCH_SAMPLE: Final = 1000
@@ -200,9 +202,9 @@ class VariantScorer:
             return Status.REF_NOT_ACGT
         if (ref != genome_ref).any():
             return Status.REF_MISMATCH
-        if max(len(ref), len(alt_codes)) > self.max_allele:
-            return Status.TOO_LONG
-        return Status.OK if decode(ref) != decode(alt_codes) else Status.NO_ALT
+        if np.array_equal(ref, alt_codes):
+            return Status.NO_ALT
+        return Status.TOO_LONG if max(len(ref), len(alt_codes)) > self.max_allele else Status.OK
 
     @property
     def wants_statuses(self) -> bool:

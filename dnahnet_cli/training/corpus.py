@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Codes, encode
 from dnahnet_cli.io.streams import Source, describe, name_some
@@ -197,7 +199,11 @@ def _row(manifest: Path, number: int, header: list[str], row: list[str]) -> _Ent
     if split not in SPLITS:
         raise InputError(f"{where} has the split {split!r}: expected train, or val for a genome that is held out")
     path = manifest.parent / record["file"]
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError:  # a name too long for the system
+        exists = False
+    if not exists:
         raise InputError(f"{where}: {path} does not exist; files are looked for beside the manifest")
     about = {key: record[key] for key in ABOUT if record.get(key)}
     return _Entry(name, genus, split, path, lambda: read_genome(path, name, genus, about))
@@ -251,14 +257,23 @@ def _twobit_contigs(path: Path) -> Generator[tuple[str, Codes]]:
 def _check_whole(data: bytes) -> None:
     """Follow a 2bit file to the end of each record; raise ValueError, LookupError or struct.error if it ends before.
 
-    py2bit does not: bases that are missing it reads as T, or the process dies.
+    py2bit does not: bases that are missing it reads as T, or the process dies, as it does of stretches that leave their
+    record. Only what the format calls version 0 is read, in the byte order of nearly all machines.
     """
 
     def number(position: int) -> int:
         (value,) = struct.unpack_from("<I", data, position)
         return int(value)
 
+    def check_stretches(position: int, length: int) -> None:
+        count = number(position)
+        starts, sizes = np.frombuffer(data, "<u4", 2 * count, position + 4).reshape(2, count).astype(np.int64)
+        if np.any(starts + sizes > length):
+            raise ValueError("a stretch of N, or of lower case, leaves its record")
+
     index = 16
+    if number(4) or not number(8):
+        raise ValueError("of another version, or without a record")
     for _ in range(number(8)):
         index += 1 + data[index]  # the name
         record = number(index)
@@ -267,6 +282,8 @@ def _check_whole(data: bytes) -> None:
         bases = blocks + 4 + 8 * number(blocks) + 4  # past those in lower case, and a reserved number
         if bases + -(-number(record) // 4) > len(data):
             raise ValueError("cut off")
+        check_stretches(record + 4, number(record))
+        check_stretches(blocks, number(record))
 
 
 def _checked(codes: Codes, path: Path, contig: str) -> Codes:

@@ -174,7 +174,7 @@ def read_part(path: Path) -> Part:
         return Part(_corpus(content["genomes"], packed, str(path)), content["part"], content["num_parts"])
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the path") from error
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (SafetensorError, OSError, ArithmeticError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a whole part file, as `dnahnet pack` writes them; it is cut off, damaged, or of another kind"
         ) from error
