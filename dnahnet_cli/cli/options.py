@@ -19,6 +19,7 @@ INPUT, SELECTION, SCORING, OUTPUT, COMPUTE, LOGGING = (
 StrandChoice = Literal["both", "forward", "reverse"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
 TableFormat = Literal["tsv", "parquet"]
+EngineChoice = Literal["local", "ray"]
 
 Genome = Annotated[
     str, typer.Argument(metavar="GENOME", help="FASTA or GenBank, plain or compressed.", show_default=False)
@@ -178,6 +179,42 @@ Model = Annotated[
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.", rich_help_panel=COMPUTE)
+]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|cuda:N",
+        help="Where to compute; on several devices (cuda:0,1 or cuda:all) a process for each.",
+        rich_help_panel=COMPUTE,
+    ),
+]
+ComputeEngine = Annotated[
+    EngineChoice,
+    typer.Option(
+        "--engine", help="local: this machine. ray: the workers of a Ray cluster (--address).", rich_help_panel=COMPUTE
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Of the Ray cluster, auto for this machine's; unless given, RAY_ADDRESS.",
+        rich_help_panel=COMPUTE,
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        help="At most N workers of the Ray cluster; otherwise one for each GPU, or without GPUs for each -t CPUs.",
+        rich_help_panel=COMPUTE,
+        show_default=False,
+    ),
 ]
 DType = Annotated[
     DTypeChoice,

@@ -8,7 +8,7 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter
-from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.cli.session import Request, Session, Spread
 from dnahnet_cli.errors import UsageError
 
 VariantFormat = Literal["tsv", "tsv.gz", "parquet", "vcf", "vcf.gz", "bcf"]
@@ -134,7 +134,10 @@ def score_variants(
     shard: o.Shard = None,
     dry_run: o.DryRun = False,
     model: o.Model = o.DEFAULT_MODEL,
-    device: o.Device = "auto",
+    device: o.Devices = "auto",
+    engine: o.ComputeEngine = "local",
+    address: o.Address = None,
+    workers: o.Workers = None,
     dtype: o.DType = "auto",
     threads: o.Threads = None,
     batch_size: o.BatchSize = "auto",
@@ -159,6 +162,8 @@ def score_variants(
       dnahnet score-variants genome.fa --all-snvs -r chr1:1001-1100 -o saturation.parquet
 
       dnahnet score-variants genome.fa snps.vcf --shard 1/4 --resume -o scores.1of4.tsv
+
+      dnahnet score-variants genome.fa snps.vcf --device cpu,cpu -o scores.tsv
 
       bcftools view -f PASS calls.bcf | dnahnet score-variants genome.fa - | awk '$8 < -3 && $7 == "ok"'
     """
@@ -192,6 +197,9 @@ def score_variants(
         resume=resume,
     )
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
-    request = Request(genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir)
+    spread = Spread(engine, address, workers)
+    request = Request(
+        genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir, spread
+    )
     with Session(request, reporter) as session:
         run(job, session, reporter)

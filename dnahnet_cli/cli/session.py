@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from dnahnet_cli import __version__
-from dnahnet_cli.cli.options import DTypeChoice, StrandChoice
+from dnahnet_cli.cli.options import DTypeChoice, EngineChoice, StrandChoice
 from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.networks.devices import resolve_device as resolve_device
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from dnahnet_cli.model.network import Network
     from dnahnet_cli.networks.weights import ModelFile
     from dnahnet_cli.scoring.engine import Engine, EngineOptions
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The options of commands that several devices and machines can share, as given."""
+
+    engine: EngineChoice = "local"
+    address: str | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Request:
     strand: StrandChoice
     circular: str
     tmpdir: str | None
+    spread: Spread | None = None  # None where one process computes
 
 
 class Session:
@@ -69,12 +79,17 @@ class Session:
         self._stack.close()
 
     def engine(self, also_circular: frozenset[str] = frozenset()) -> Engine:
-        """Load the network and return the engine."""
+        """Load the network and return the engine, of this process or of several."""
+        from dnahnet_cli.cli.spreading import spread_engine
         from dnahnet_cli.scoring.engine import Engine
 
-        model, self.dtype_name = load_network(self.model_file, self.request, self.reporter)
         circular = self._circular(also_circular)
         self.reporter.detail(f"circular: {', '.join(sorted(circular)) or 'none'}")
+        if self.request.spread is not None:
+            spread = spread_engine(self, circular, self._stack)
+            if spread is not None:
+                return spread
+        model, self.dtype_name = load_network(self.model_file, self.request, self.reporter)
         options = engine_options(self.request, self.request.suffix or 0)
         return Engine(model, self.fasta, options, circular, strands(self.request.strand))
 
@@ -142,14 +157,15 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
     return model, dtype_name
 
 
-def engine_options(request: Request, suffix: int) -> EngineOptions:
-    """Return the engine's options for a request and a suffix."""
+def engine_options(request: Request, suffix: int, workers: int | None = None) -> EngineOptions:
+    """Return the engine's options for a request and a suffix; unless given, the workers are the request's threads."""
     from dnahnet_cli.scoring.engine import EngineOptions
     from dnahnet_cli.scoring.reading import TileGrid
 
     # On a CPU threads share out whole batches: operations so small gain little from several threads each, and threads
     # that wait for one another keep a processor busy that another program may want.
-    workers = threads_of(request) if resolve_device(request.device) == "cpu" else 1
+    if workers is None:
+        workers = threads_of(request) if resolve_device(request.device) == "cpu" else 1
     options = EngineOptions(TileGrid(context=request.context), suffix, workers=workers)
     if request.batch_size == "auto":
         return options

@@ -33,6 +33,26 @@ def resolve_device(name: str) -> str:
     return name
 
 
+def split_devices(names: str) -> list[str]:
+    """Return the devices that one name, cuda:0,1, cuda:all or a list of names means here. Raises as `resolve_device`.
+
+    All are of one kind, because kinds round differently. A device may come twice: that is two workers on it.
+    """
+    import torch
+
+    if names == "cuda:all":
+        resolve_device("cuda")
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    devices: list[str] = []
+    for name in names.split(","):
+        kind = devices[-1].partition(":")[0] if devices else ""
+        devices.append(resolve_device(f"{kind}:{name}" if kind and name.isdigit() else name))
+    kinds = sorted({name.partition(":")[0] for name in devices})
+    if len(kinds) > 1:
+        raise UsageError(f"--device {names}: {' and '.join(kinds)} round differently; give devices of one kind")
+    return devices
+
+
 def resolve_dtype(choice: str, device: str) -> torch.dtype:
     """Return the dtype that auto, float32 or bfloat16 means on a device. Raises UsageError."""
     import torch
