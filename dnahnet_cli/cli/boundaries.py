@@ -12,7 +12,7 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
-from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.cli.session import Request, Session, Spread
 from dnahnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ def boundaries(
     resume: o.Resume = None,
     shard: o.Shard = None,
     model: o.Model = o.DEFAULT_MODEL,
-    device: o.Device = "auto",
+    device: o.Devices = "auto",
+    engine_name: o.ComputeEngine = "local",
+    address: o.Address = None,
+    workers: o.Workers = None,
     dtype: o.DType = "auto",
     threads: o.Threads = None,
     tmpdir: o.TmpDir = None,
@@ -130,7 +133,8 @@ def boundaries(
             "--features compares a whole run: merge the shards, and give the BED to `dnahnet evaluate boundaries`."
         )
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
-    request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir)
+    spread = Spread(engine_name, address, workers)
+    request = Request(genome, model, device, dtype, threads, "auto", context, None, strand, circular, tmpdir, spread)
     inputs = [Path(path) for path in (genome, features, regions_file) if path not in (None, "-")]
     with Session(request, reporter) as session, ExitStack() as stack:
         scopes = session.regions(region, regions_file)

@@ -10,7 +10,7 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, close
-from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.cli.session import Request, Session, Spread
 from dnahnet_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ def essentiality(
     resume: o.Resume = None,
     shard: o.Shard = None,
     model: o.Model = o.DEFAULT_MODEL,
-    device: o.Device = "auto",
+    device: o.Devices = "auto",
+    engine_name: o.ComputeEngine = "local",
+    address: o.Address = None,
+    workers: o.Workers = None,
     dtype: o.DType = "auto",
     threads: o.Threads = None,
     batch_size: o.BatchSize = "auto",
@@ -137,7 +140,10 @@ def essentiality(
     if wanted is not None and (detail or plot):
         raise UsageError("--detail and --plot show the best of all genes, which a shard does not know: leave them out.")
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
-    request = Request(genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir)
+    spread = Spread(engine_name, address, workers)
+    request = Request(
+        genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir, spread
+    )
     inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
     with Session(request, reporter) as session:
         annotation = _annotation(session, genes, id_attr, reporter)

@@ -135,7 +135,7 @@ def score_variants(
     dry_run: o.DryRun = False,
     model: o.Model = o.DEFAULT_MODEL,
     device: o.Devices = "auto",
-    engine: o.ComputeEngine = "local",
+    engine_name: o.ComputeEngine = "local",
     address: o.Address = None,
     workers: o.Workers = None,
     dtype: o.DType = "auto",
@@ -162,8 +162,6 @@ def score_variants(
       dnahnet score-variants genome.fa --all-snvs -r chr1:1001-1100 -o saturation.parquet
 
       dnahnet score-variants genome.fa snps.vcf --shard 1/4 --resume -o scores.1of4.tsv
-
-      dnahnet score-variants genome.fa snps.vcf --device cpu,cpu -o scores.tsv
 
       bcftools view -f PASS calls.bcf | dnahnet score-variants genome.fa - | awk '$8 < -3 && $7 == "ok"'
     """
@@ -197,7 +195,7 @@ def score_variants(
         resume=resume,
     )
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
-    spread = Spread(engine, address, workers)
+    spread = Spread(engine_name, address, workers)
     request = Request(
         genome, model, device, dtype, threads, batch_size, context, suffix, strand, circular, tmpdir, spread
     )
