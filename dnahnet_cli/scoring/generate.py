@@ -156,7 +156,7 @@ def _step(model: Network, token_BL: npt.NDArray[np.integer], state: State | None
     logits_B4: Tensor = output.logits_BL4[:, -1]
     log_probs_B4: Floats = logits_B4.double().log_softmax(-1).cpu().numpy()
     if not np.isfinite(log_probs_B4).all():
-        raise NumericalError("the network produced a value that is not a number; please report prompt and weights")
+        raise NumericalError.at("the sequence that is being drawn")
     return log_probs_B4, new_state
 
 

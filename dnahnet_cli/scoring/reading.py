@@ -100,6 +100,13 @@ class Reading:
         on_strand = (local + self.origin) % len(self) if self.circular else local
         return on_strand if self.strand is Strand.FORWARD else len(self) - 1 - on_strand
 
+    def place(self, start: int, end: int) -> str:
+        """Return local bases [start, end), or the base where nothing is replaced, as people write them."""
+        ends = np.array([start, max(start, end - 1)])
+        ends = self.to_forward(ends if self.circular else ends.clip(0, len(self) - 1))
+        first, last = (1 + ends[:: 1 if self.strand is Strand.FORWARD else -1]).tolist()
+        return f"{self.contig}:{first}{'' if first == last else f'-{last}'} ({self.strand.value} strand)"
+
     def localise(self, edit: Edit) -> LocalEdit:
         """Return a forward-strand edit as this reading sees it, trimmed and shifted as far upstream as it goes."""
         replacement = edit.replacement
