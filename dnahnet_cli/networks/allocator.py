@@ -1,16 +1,32 @@
-"""How the C library keeps memory, which a network's passes take and free over and over."""
+"""How the libraries keep memory, which a network's passes take and free over and over."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Final
 
 M_TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
 M_TOP_PAD: Final = -2
 M_MMAP_THRESHOLD: Final = -3
+# How oneDNN and torch's layer around it call the number of plans for an operation on certain shapes that they keep, the
+# latter in each thread. Both keep 1,024, and the shapes of a scan hardly ever come again: half a gigabyte that a long
+# run fills and never uses. With as many as a pass has operations it is as fast.
+_PLANS: Final = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_NUM_PLANS: Final = "64"
 
 
 def keep_freed_memory() -> None:
+    """Have freed memory kept for what comes next, but not what is hardly ever asked for again.
+
+    To be called before the first operation on tensors: oneDNN looks only once.
+    """
+    for variable in _PLANS:
+        os.environ.setdefault(variable, _NUM_PLANS)
+    _keep_freed_pieces()
+
+
+def _keep_freed_pieces() -> None:
     """Have glibc, where it is the C library, keep freed memory for the next allocation of that size.
 
     By default it hands large pieces back to the system at once. They are the same pieces over and over, and the system
