@@ -85,7 +85,7 @@ def plan_bases(wanted: tuple[int, int], scopes: Sequence[Interval], made_by: Map
     run = _run(made_by)
     run.update("".join(f"{scope}\n" for scope in scopes).encode())
     sizes = []
-    for scope in scopes:  # at multiples of a unit, where tiles of the forward strand end
+    for scope in filter(len, scopes):  # at multiples of a unit, where tiles of the forward strand end
         edges = range(scope.start // BASES * BASES + BASES, scope.end, BASES)
         sizes += [end - begin for begin, end in pairwise([scope.start, *edges, scope.end])]
     return _shard(wanted, sizes, "bases", run.hexdigest())
