@@ -122,7 +122,7 @@ def boundaries(
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.shards import parts_of
     from dnahnet_cli.io.table import open_table
-    from dnahnet_cli.scoring.boundaries import chunk_summary, chunks_of
+    from dnahnet_cli.scoring.boundaries import chunks_of
 
     wanted = parse_shard(shard)
     check_resume(resume, output)
@@ -185,13 +185,21 @@ def boundaries(
             tracks.write(contigs, provenance, reporter)
             if known is not None and taken.collector is not None:
                 _write_features(taken.collector.cuts(scopes), session.fasta, known, table, reporter)
+    _close(reporter, taken, len(bases) * len(engine.strands), provenance, json_summary)
+
+
+def _close(
+    reporter: Reporter, taken: _Taken, num_bases: int, provenance: Mapping[str, str], json_summary: str | None
+) -> None:
+    """Say what the chunks are like, and write the JSON summary."""
+    from dnahnet_cli.scoring.boundaries import chunk_summary
+
     reporter.stop()
-    num_bases = len(bases) * len(engine.strands)
     summary = chunk_summary(taken.lengths, num_bases)
     for line in _as_table(summary):
         reporter.note(line)
     reporter.note(f"{num_bases:,} bases read in {reporter.seconds():.1f} s, peak memory {peak_memory_mib():,} MiB")
-    counts = {f"stage{number}": len(taken.lengths[number]) for number in stages}
+    counts = {f"stage{number}": len(taken.lengths[number]) for number in taken.stages}
     facts = {"command": "boundaries", "bases": num_bases, "chunks": counts, "stages": summary}
     facts |= {"seconds": round(reporter.seconds(), 3), "peak_memory_mib": peak_memory_mib()}
     write_summary(json_summary, {**facts, "provenance": dict(provenance)})

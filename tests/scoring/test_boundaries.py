@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,30 @@ def test_reverse_complement_mirrors_the_chunks() -> None:
     for name in ("start", "end", "stage", "reverse"):
         np.testing.assert_array_equal(getattr(one, name), getattr(mirrored, name))
     np.testing.assert_allclose(one.probability, mirrored.probability, atol=1e-5)
+
+
+@pytest.mark.parametrize("circular", [False, True])
+@pytest.mark.parametrize("edges", [(500, 501, 700), (63, 64, 65, 128), (1499,), (400, 1100)])
+def test_parts_of_a_scope_have_its_chunks_and_its_bases(circular: bool, edges: tuple[int, ...]) -> None:
+    """To the last bit, whichever part, and although a chunk may end in the next."""
+    options = EngineOptions(grid=OPTIONS.grid, batch_tokens=250)  # two tiles at once
+    engine = Engine(MODEL, GENOME, options, frozenset({"c"}) if circular else frozenset())
+    scope = Interval("c", 20, 1500)
+    parts: list[Chunks] = []
+    watched: list[tuple[str, int, int]] = []
+    for start, end in pairwise((20, *edges, 1500)):
+        done: list[int] = []
+        parts += chunks_of(
+            engine,
+            scope,
+            done.append,
+            lambda scan, begin, end: watched.append((scan.reading.strand.value, begin, end)),
+            part=Interval("c", start, end),
+        )
+        assert sum(done) == 2 * (end - start)
+    whole, joined = all_chunks(engine, scope), join(parts)
+    for name in ("start", "end", "stage", "reverse", "probability"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(joined, name))
+    for strand in "+-":
+        bases = sorted(base for own, begin, end in watched if own == strand for base in range(begin, end))
+        assert bases == list(range(20, 1500))
