@@ -46,9 +46,8 @@ def help_of(command: str = "") -> str:
 
 
 def commands_in(text: str) -> list[str]:
-    """Return the names in the box `Commands` of a help text."""
-    box = text.partition("─ Commands ─")[2]
-    return re.findall(r"^│ ([a-z][a-z-]*) ", box, re.MULTILINE)
+    """Return the names in the boxes of commands of a help text; options begin with a dash, arguments further right."""
+    return re.findall(r"^│ ([a-z][a-z-]*) ", text, re.MULTILINE)
 
 
 def render() -> str:

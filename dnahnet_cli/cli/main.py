@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -36,8 +36,14 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="dnahnet",
-    help="Ask a bundled genomic language model about a genome: variant effects, essential genes, and where it "
-    "cuts the sequence. Offline, on CPU or GPU. Data go to standard output, everything else to standard error.",
+    help="""Ask a bundled genomic language model about a genome: variant effects, essential genes, and where it cuts the
+    sequence. Offline, on CPU or GPU. Data go to standard output, everything else to standard error.
+
+    From an assembly, its annotation and a VCF to a page to look at:
+
+      dnahnet score-variants genome.fa calls.vcf --genes annotation.gff --null 1000 -o scored.vcf.gz
+
+      dnahnet report genome.fa --genes annotation.gff --variants scored.vcf.gz""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -92,29 +98,30 @@ def _fail(message: str, exit_code: int, error: BaseException) -> None:
     raise typer.Exit(exit_code)
 
 
-for _name, _command in (
-    ("score-variants", score_variants.score_variants),
-    ("merge", merge.merge),
-    ("essentiality", essentiality.essentiality),
-    ("boundaries", boundaries.boundaries),
-    ("fitness", fitness.fitness),
-    ("score", score.score),
-    ("embed", embed.embed),
-    ("generate", generate.generate),
-    ("report", report.report),
-    ("train", train.train),
-    ("pack", pack.pack),
-):
-    app.command(_name, no_args_is_help=True)(guarded(_command))
-app.command("doctor")(guarded(doctor.doctor))  # these two do something without arguments
-app.command("models")(guarded(models.models))
-app.command("completion", no_args_is_help=True)(guarded(completion.completion))
-for _name, _command in evaluate.MEMBERS.items():
-    evaluate.app.command(_name, no_args_is_help=True)(guarded(_command))
-app.add_typer(evaluate.app, name="evaluate")
-for _name, _command in benchmark.MEMBERS.items():
-    benchmark.app.command(_name, no_args_is_help=True)(guarded(_command))
-app.add_typer(benchmark.app, name="benchmark")
+_ASK, _LOOK, _TRAIN, _CHECK = "Ask the model", "Look at results", "Networks of your own", "Installation"
+_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    _ASK: {
+        "score-variants": score_variants.score_variants,
+        "essentiality": essentiality.essentiality,
+        "boundaries": boundaries.boundaries,
+        "fitness": fitness.fitness,
+        "score": score.score,
+        "embed": embed.embed,
+        "generate": generate.generate,
+    },
+    _LOOK: {"report": report.report, "merge": merge.merge},
+    _TRAIN: {"train": train.train, "pack": pack.pack},
+}
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, no_args_is_help=True, rich_help_panel=_panel)(guarded(_command))
+for _group, _name in ((evaluate, "evaluate"), (benchmark, "benchmark")):
+    for _member, _command in _group.MEMBERS.items():
+        _group.app.command(_member, no_args_is_help=True)(guarded(_command))
+    app.add_typer(_group.app, name=_name, rich_help_panel=_TRAIN)
+app.command("doctor", rich_help_panel=_CHECK)(guarded(doctor.doctor))  # these two do something without arguments
+app.command("models", rich_help_panel=_CHECK)(guarded(models.models))
+app.command("completion", no_args_is_help=True, rich_help_panel=_CHECK)(guarded(completion.completion))
 
 
 def run() -> None:

@@ -78,7 +78,7 @@ def report(
 
       dnahnet report genome.fa --genes genes.gff --variants scored.tsv
 
-      dnahnet report genome.fa --genes genes.gff --chunks chunks.bed.gz -r chr1:1-20000 -o chunks.html
+      dnahnet report genome.fa --genes genes.gff --chunks chunks.bed.gz -r chr1:1-10000 -o chunks.html
 
       dnahnet report genome.fa --genes genes.gff --essentiality genes.tsv --variants scored.vcf.gz -o run.html
     """

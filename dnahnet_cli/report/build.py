@@ -64,6 +64,7 @@ class _Gathered:
         self.variants: Variants | None = None
         self.ranking: RankedGenes | None = None
         self.chunks: ChunkTracks | None = None
+        self.scopes: list[Interval] = []  # where the chunks are
         self.maps: list[tuple[str, MutantMap]] = []
         if inputs.genes is not None:
             self.genes = read_gene_set(inputs.genes, fasta.lengths, inputs.renamed)
@@ -77,6 +78,7 @@ class _Gathered:
             self._check_places(inputs.essentiality, "genes", self.ranking.places, self.ranking.rows)
         if inputs.chunks is not None:
             self.chunks = read_chunks(inputs.chunks, fasta.lengths)
+            self.scopes = self.chunks.scopes()
             self.made_by.append((inputs.chunks, self.chunks.provenance))
         for path in inputs.fitness:
             self._add_map(path)
@@ -116,21 +118,29 @@ class _Gathered:
     def _wanted(self) -> Iterable[Interval]:
         """Yield what should be shown base by base, the most wanted first."""
         found = list(self.inputs.regions)
-        scopes = self.chunks.scopes() if self.chunks else []
-        if sum(map(len, scopes)) <= MAX_BP:
-            found += scopes
+        if sum(map(len, self.scopes)) <= MAX_BP:
+            found += self.scopes
         if self.variants:
             found += [self.contigs.window(place, _AROUND_BP) for place in first_places(self.variants.places, MAX_BP)]
         if self.ranking:
             found += [self.contigs.window(place, 50) for place in first_places(self.ranking.places, _NUM_TOP_GENES)]
-        return found or scopes or [Interval(name, 0, length) for name, length in self.fasta.lengths.items()]
+        return found or self.scopes or [Interval(name, 0, length) for name, length in self.fasta.lengths.items()]
+
+    def _has_chunks(self, place: Place) -> bool:
+        here = self.contigs.window(place, 0)
+        return any(scope.contig == here.contig and scope.start <= here.start < scope.end for scope in self.scopes)
+
+    def has_more_chunks(self) -> bool:
+        """Tell whether there are chunks outside what is shown base by base."""
+        return sum(map(len, self.scopes)) > sum(map(len, self.windows))
 
     def start(self) -> Place:
         """Return what the browser shows first."""
         if self.inputs.regions:
             first = self.inputs.regions[0]
-        elif self.variants and (places := first_places(self.variants.places, 1)):
-            first = self.contigs.window(places[0], 150)
+        elif self.variants and (places := first_places(self.variants.places, len(self.variants.places))):
+            worst = next((place for place in places if self._has_chunks(place)), places[0])
+            first = self.contigs.window(worst, 500)  # the gene it lies in can be seen
         elif self.ranking and (places := first_places(self.ranking.places, 1)):
             first = self.contigs.window(places[0], 300)
         elif self.windows:
@@ -179,7 +189,7 @@ def _tracks(gathered: _Gathered) -> tuple[list[dict[str, Any]], int]:
     if gathered.chunks:
         tracks += gathered.chunks.tracks(gathered.windows, gathered.contigs)
     tracks += gathered.signals
-    if gathered.chunks and sum(map(len, gathered.chunks.scopes())) > sum(map(len, gathered.windows)):
+    if gathered.chunks and gathered.has_more_chunks():
         tracks += gathered.chunks.overviews(gathered.contigs)
     return tracks, num_left_out
 
@@ -206,8 +216,12 @@ def _left_out(gathered: _Gathered, num_genes: int, is_whole: bool) -> list[str]:
     if num_genes:
         found.append(f"{num_genes:,} genes of the annotation, beyond the first {gene_rows.MAX_GENES:,} or not here.")
     num_bases = sum(map(len, gathered.windows))
-    if (gathered.chunks or gathered.signals) and num_bases < sum(gathered.fasta.lengths.values()):
-        overview = f" Elsewhere there is the mean chunk length of every {BIN_BP:,} bases." if gathered.chunks else ""
+    if (gathered.has_more_chunks() or gathered.signals) and num_bases < sum(gathered.fasta.lengths.values()):
+        overview = (
+            f" Elsewhere there is the mean chunk length of every {BIN_BP:,} bases."
+            if gathered.has_more_chunks()
+            else ""
+        )
         found.append(
             f"Single chunks and values of single bases outside {num_bases:,} bases in "
             f"{len(gathered.windows):,} places, around what the page shows (--region chooses others).{overview}"
@@ -268,12 +282,13 @@ def _summary(gathered: _Gathered) -> str:
     if gathered.ranking:
         facts.append(("genes ranked", _counts(gathered.ranking.status)))
     if gathered.chunks:
-        read = sum(map(len, gathered.chunks.scopes()))
+        read = sum(map(len, gathered.scopes))
         num_chunks = sum(map(len, gathered.chunks.chunks.values()))
         facts.append(("chunks", f"{num_chunks:,} over {read:,} bases"))
     tables = ""
     if gathered.variants and gathered.variants.damage:
-        rows = [[term, f"{number:,}", f"{value:.3g}"] for term, number, value in gathered.variants.by_consequence()]
+        found = gathered.variants.by_consequence()
+        rows = [[term, f"{number:,}", f"{value:.3g}".replace("-", "\N{MINUS SIGN}")] for term, number, value in found]
         tables = small_table("Scored variants by consequence", ["consequence", "variants", "median damage"], rows)
     return f'<div class="summary">{definitions(facts)}{tables}</div>'
 

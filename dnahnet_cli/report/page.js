@@ -72,6 +72,13 @@ class RowTable {
     this.sorting = { column: -1, direction: 1 };
     this.chosen = null;
     host.append(this.makeControls(), this.makeTable(), this.makePager());
+    // The rows come ranked: by falling damage, or by rank.
+    const [key, order] = name === "variants" ? ["damage", "descending"] : ["rank", "ascending"];
+    const ranked = columns.findIndex((column) => column.key === key);
+    if (ranked >= 0) {
+      this.heads[ranked].setAttribute("aria-sort", order);
+      this.sorting = { column: ranked, direction: order === "ascending" ? 1 : -1 };
+    }
     this.update();
   }
 
