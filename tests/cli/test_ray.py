@@ -70,8 +70,8 @@ def actors() -> list[int]:
 
 @pytest.mark.slow
 @needs_proc
-def test_a_killed_worker_changes_no_byte(address: str, call: Call, tmp_path: Path, tiny_model: Path) -> None:
-    write_input(tmp_path)
+def test_killed_workers_change_no_byte(address: str, call: Call, tmp_path: Path, tiny_model: Path) -> None:
+    write_input(tmp_path, number=2000)
     assert call(*SCORED, "-o", "one.tsv").exit_code == 0
     command = [sys.executable, "-m", "dnahnet_cli", *SCORED, "--model", str(tiny_model)]
     with subprocess.Popen(
@@ -82,15 +82,19 @@ def test_a_killed_worker_changes_no_byte(address: str, call: Call, tmp_path: Pat
         text=True,
         env={**os.environ, **CLOSED, "OMP_NUM_THREADS": "1"},
     ) as process:
-        journal, workers = tmp_path / "out.tsv.partial", []
-        while process.poll() is None and (len(workers) < 2 or journal.read_bytes().count(b"\n") < 3):
-            time.sleep(0.01)
-            workers = actors() if journal.exists() else []
-        victim, _ = workers
-        os.kill(victim, signal.SIGKILL)
+        journal, killed = tmp_path / "out.tsv.partial", 0
+        for pieces in (2, 4, 6):
+            workers: list[int] = []
+            while process.poll() is None and (len(workers) < 2 or journal.read_bytes().count(b"\n") <= pieces):
+                time.sleep(0.01)
+                workers = actors() if journal.exists() else []
+            if process.poll() is None:
+                os.kill(workers[0], signal.SIGKILL)
+                killed += 1
         stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0 and stdout == "", stderr
-    assert "was lost" in stderr and "started again" in stderr and "up to 2 workers" in stderr
+    assert killed >= 1 and stderr.count("was lost") == killed and "up to 2 workers" in stderr, stderr
+    print(f"{killed} workers of two killed in a Ray cluster: the bytes of one process")
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "one.tsv").read_bytes()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from dnahnet_cli.genome import decode
 from tests.cli.conftest import Call
+from tests.cli.forks import CASES, write_inputs
 from tests.conftest import random_codes
 
 SEQUENCE = decode(random_codes(3000, 7))
@@ -22,13 +23,13 @@ SCORED = ("score-variants", "genome.fa", "calls.tsv", "--null", "5", "--suffix",
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 
 
-def write_input(folder: Path) -> None:
-    """Write a genome, and enough variants for five units."""
+def write_input(folder: Path, number: int = 500) -> None:
+    """Write a genome, and variants: 500 make five units, 2000 make eight."""
     (folder / "genome.fa").write_text(f">c1\n{SEQUENCE}\n")
     draw = random.Random(1)
     lines = [
         f"c1\t{start + 1}\t{SEQUENCE[start]}\t{draw.choice([base for base in 'ACGT' if base != SEQUENCE[start]])}\n"
-        for start in sorted(draw.sample(range(100, 2900), 500))
+        for start in sorted(draw.sample(range(100, 2900), number))
     ]
     (folder / "calls.tsv").write_text("chrom\tpos\tref\talt\n" + "".join(lines))
 
@@ -122,6 +123,31 @@ def test_without_workers_what_is_done_is_kept(folder: Path, tiny_model: Path, ex
 
 @pytest.mark.slow
 @needs_proc
+def test_forty_kills_of_workers(folder: Path, tiny_model: Path, expected: bytes) -> None:
+    """At random moments, going on where none is left. Prints what became of them, for docs/reference/reliability.md."""
+    draw, killed, outputs, ends = random.Random(2), 0, 0, 0
+    while killed < 40:
+        run = Shared(folder, tiny_model, "--resume")
+        while run.process.poll() is None:
+            time.sleep(draw.uniform(0, 4))
+            workers = run.workers()
+            if killed < 40 and workers and run.process.poll() is None:
+                os.kill(draw.choice(workers), signal.SIGKILL)
+                killed += 1
+        code, stderr = run.end()
+        if code == 0:
+            assert run.output.read_bytes() == expected and not run.journal.exists()
+            run.output.unlink()
+            outputs += 1
+        else:
+            assert code == 1 and "no worker is left" in stderr and "Traceback" not in stderr
+            ends += 1
+    print(f"{killed} workers killed, {outputs} outputs, all the bytes of one process; {ends} times none was left")
+    assert outputs
+
+
+@pytest.mark.slow
+@needs_proc
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_their_run(folder: Path, tiny_model: Path, number: signal.Signals) -> None:
     """A terminal and a batch system signal all processes of a run; after -9 to the first, the others notice."""
@@ -139,6 +165,18 @@ def test_workers_end_with_their_run(folder: Path, tiny_model: Path, number: sign
     while any(map(alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(alive, workers)) and run.journal.exists()
+
+
+@pytest.mark.parametrize("case", ["details", "tracks"])
+def test_genes_and_chunks_are_those_of_one_process(tmp_path: Path, call: Call, case: str) -> None:
+    write_inputs(tmp_path)
+    written = []
+    for place, device in (("one", "cpu"), ("two", "cpu,cpu")):
+        (tmp_path / place).mkdir()
+        result = call(*CASES[case].replace("FOLDER", place).split(), "--no-version", "--device", device)
+        assert result.exit_code == 0, result.stderr
+        written.append({path.name: path.read_bytes() for path in (tmp_path / place).iterdir()})
+    assert len(written[0]) > 1 and written[0] == written[1]
 
 
 def test_what_cannot_be_is_said(folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,9 @@ from dnahnet_cli.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
-NEXTFLOW = PACKAGING / "nextflow" / "modules" / "dnahnet" / "scorevariants"
+NEXTFLOW = PACKAGING / "nextflow"
+MODULES = {path.name: path for path in sorted((NEXTFLOW / "modules" / "dnahnet").iterdir())}
+SNAKEMAKE = PACKAGING / "snakemake"
 GALAXY = PACKAGING / "galaxy" / "dnahnet_score_variants.xml"
 
 
@@ -40,9 +42,9 @@ def conda_recipe() -> dict[str, Any]:
     return recipe
 
 
-def nextflow_script(values: dict[str, str]) -> str:
-    """Return the shell script of the Nextflow module, its variables replaced."""
-    (block,) = re.findall(r'\n    script:\n.*?"""\n(.*?)"""', (NEXTFLOW / "main.nf").read_text(), re.DOTALL)
+def nextflow_script(module: str, values: dict[str, str]) -> str:
+    """Return the shell script of a Nextflow module, its variables replaced."""
+    (block,) = re.findall(r'\n    script:\n.*?"""\n(.*?)"""', (MODULES[module] / "main.nf").read_text(), re.DOTALL)
     text = block.replace("\\\\", "\\")
     return re.sub(r"\$\{([\w.]+)\}", lambda match: values[match[1]], text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 
 from dnahnet_cli import __version__
 from dnahnet_cli.networks.weights import DEFAULT_MODEL, bundled_models
-from tests.packaging.recipes import NEXTFLOW, PACKAGING, ROOT, conda_recipe, galaxy_tool, options_of
+from tests.packaging.recipes import MODULES, PACKAGING, ROOT, conda_recipe, galaxy_tool, options_of
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -42,9 +43,10 @@ def test_every_recipe_is_of_this_version() -> None:
     assert conda_recipe()["package"] == {"name": "dnahnet", "version": __version__}
     assert galaxy_tool().get("version") == f"{__version__}+galaxy0"
     assert [r.get("version") for r in galaxy_tool().iter("requirement")] == [__version__]
-    environment = yaml.safe_load((NEXTFLOW / "environment.yml").read_text())
-    assert environment["dependencies"] == [f"bioconda::dnahnet={__version__}"]
-    assert f"'dnahnet:{__version__}'" in (NEXTFLOW / "main.nf").read_text()
+    for module in MODULES.values():
+        environment = yaml.safe_load((module / "environment.yml").read_text())
+        assert environment["dependencies"] == [f"bioconda::dnahnet={__version__}"]
+        assert f"'dnahnet:{__version__}'" in (module / "main.nf").read_text()
     dockerfile = (PACKAGING / "Dockerfile").read_text()
     assert f'image.version="{__version__}"' in dockerfile
     assert set(re.findall(r"dnahnet:(\d[\w.]*)", dockerfile)) == {__version__}
@@ -110,22 +112,31 @@ def test_messages_and_documentation_name_extras_that_there_are() -> None:
 # --- Nextflow ---------------------------------------------------------------------------------------------------
 
 
-def nextflow_meta() -> Any:
-    return yaml.safe_load((NEXTFLOW / "meta.yml").read_text())
+@pytest.fixture(params=MODULES)
+def module(request: pytest.FixtureRequest) -> Path:
+    return MODULES[request.param]
 
 
-def test_the_nextflow_module_uses_options_that_there_are() -> None:
-    used = used_in((NEXTFLOW / "main.nf").read_text().partition("stub:")[0])
-    assert "--genes" in (NEXTFLOW / "main.nf").read_text()
-    assert {"--output", "--threads"} <= set(used) <= set(options_of("score-variants"))
+def meta_of(module: Path) -> Any:
+    return yaml.safe_load((module / "meta.yml").read_text())
+
+
+def test_a_nextflow_module_uses_options_that_there_are() -> None:
+    for name, command, needed in (
+        ("scorevariants", "score-variants", {"--output", "--threads"}),
+        ("merge", "merge", {"--output", "--tmpdir"}),
+    ):
+        text = (MODULES[name] / "main.nf").read_text()
+        used = OPTION.findall(text.partition("stub:")[0].partition(f"dnahnet {command}")[2])
+        assert needed <= set(used) <= set(options_of(command))
+    assert "--genes" in (MODULES["scorevariants"] / "main.nf").read_text()
     assert "--genes" in options_of("score-variants")
 
 
-def test_the_nextflow_module_describes_its_channels() -> None:
-    text = (NEXTFLOW / "main.nf").read_text()
-    meta = nextflow_meta()
+def test_a_nextflow_module_describes_its_channels(module: Path) -> None:
+    text, meta = (module / "main.nf").read_text(), meta_of(module)
     section = text.partition("    input:\n")[2].partition("    output:\n")
-    taken = [re.findall(r"(?:val|path)\((\w+)\)", line) for line in section[0].splitlines() if line.strip()]
+    taken = [re.findall(r"(?:val|path)\((\w+)", line) for line in section[0].splitlines() if line.strip()]
     assert taken == [[next(iter(part)) for part in channel] for channel in meta["input"]]
     emitted = re.findall(r"emit: (\w+)", section[2].partition("    when:\n")[0])
     assert emitted == list(meta["output"])
@@ -135,12 +146,12 @@ def test_the_nextflow_module_describes_its_channels() -> None:
             assert next(iter(part)) in line
 
 
-def test_the_nextflow_module_is_called_what_its_folder_says() -> None:
-    tool, name = NEXTFLOW.parts[-2:]
-    assert nextflow_meta()["name"] == f"{tool}_{name}"
+def test_a_nextflow_module_is_called_what_its_folder_says(module: Path) -> None:
+    tool, name = module.parts[-2:]
+    assert meta_of(module)["name"] == f"{tool}_{name}"
     process = f"{tool}_{name}".upper()
-    assert f"process {process} {{" in (NEXTFLOW / "main.nf").read_text()
-    assert f'process "{process}"' in (NEXTFLOW / "tests" / "main.nf.test").read_text()
+    assert f"process {process} {{" in (module / "main.nf").read_text()
+    assert f'process "{process}"' in (module / "tests" / "main.nf.test").read_text()
 
 
 # --- Galaxy -----------------------------------------------------------------------------------------------------
@@ -186,5 +197,6 @@ def test_the_data_of_the_tests_are_in_the_demo() -> None:
         for parameter in test.iter("param"):
             if parameter.get("ftype"):
                 assert (ROOT / "demo" / str(parameter.get("value"))).is_file()
-    named = re.findall(r"projectDir\}/([\w./]+)", (NEXTFLOW / "tests" / "main.nf.test").read_text())
-    assert named and all((ROOT / name).is_file() for name in named)
+    for module in MODULES.values():
+        named = re.findall(r"projectDir\}/([\w./]+)", (module / "tests" / "main.nf.test").read_text())
+        assert named and all((ROOT / name).is_file() for name in named)

@@ -42,7 +42,7 @@ def test_the_script_of_the_nextflow_module_scores_a_vcf(tmp_path: Path) -> None:
     (tmp_path / "genes.bed").write_text("gi|9626243|ref|NC_001416.1|\t190\t736\tnu1\t0\t+\n")
     values = {"genome": "lambda.fa", "variants": "lambda.vcf", "genes": "--genes genes.bed", "task.cpus": "1"}
     values |= {"prefix": "scored", "suffix": "vcf.gz", "args": "--model dnahnet-tiny --suffix 32"}
-    bash(nextflow_script(values), tmp_path)
+    bash(nextflow_script("scorevariants", values), tmp_path)
     assert (tmp_path / "scored.vcf.gz.tbi").is_file()
     assert json.loads((tmp_path / "scored.summary.json").read_text())["scored"] == 209
     with (
