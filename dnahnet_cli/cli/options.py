@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -20,6 +21,20 @@ StrandChoice = Literal["both", "forward", "reverse"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
 TableFormat = Literal["tsv", "parquet"]
 EngineChoice = Literal["local", "ray"]
+
+
+def _a_folder(given: str | None) -> str | None:
+    if given is not None and not os.path.isdir(given):
+        raise typer.BadParameter(f"the folder {given} does not exist: make it with mkdir -p, or give another.")
+    return given
+
+
+def _in_a_folder(given: str | None) -> str | None:
+    """Say before the run, and not after it, that what is written at its end has no place."""
+    if given is not None and given != "-":
+        _a_folder(os.path.dirname(given) or ".")
+    return given
+
 
 Genome = Annotated[
     str, typer.Argument(metavar="GENOME", help="FASTA or GenBank, plain or compressed.", show_default=False)
@@ -161,6 +176,7 @@ JsonSummary = Annotated[
         "--json-summary",
         metavar="FILE",
         help="Write counts and timings as JSON.",
+        callback=_in_a_folder,
         rich_help_panel=OUTPUT,
         show_default=False,
     ),
@@ -250,7 +266,12 @@ BatchSize = Annotated[
 TmpDir = Annotated[
     str | None,
     typer.Option(
-        "--tmpdir", metavar="DIR", help="Where temporary files go.", rich_help_panel=COMPUTE, show_default=False
+        "--tmpdir",
+        metavar="DIR",
+        help="Where temporary files go.",
+        callback=_a_folder,
+        rich_help_panel=COMPUTE,
+        show_default=False,
     ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors on standard error.", rich_help_panel=LOGGING)]

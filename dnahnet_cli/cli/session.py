@@ -69,7 +69,11 @@ class Session:
         tmpdir = Path(self.request.tmpdir) if self.request.tmpdir else None
         # The genome first: its errors are the commonest and should not wait for the network.
         self.fasta: Fasta = self._stack.enter_context(Fasta(Path(self.request.genome), tmpdir))
-        self.model_file: ModelFile = find_model(self.request.model)
+        try:
+            self.model_file: ModelFile = find_model(self.request.model)
+        except BaseException:
+            self._stack.close()
+            raise
         return self
 
     def __exit__(
@@ -178,7 +182,7 @@ def threads_of(request: Request) -> int:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < 1:
         raise UsageError(f"--batch-size {text}: expected auto or a positive number")
     return int(text)
 

@@ -26,7 +26,7 @@ from dnahnet_cli.io.variants import VariantReader, read_variants
 from dnahnet_cli.rows.variants import effects_of, fields, key_columns, reasons, row_of
 from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.engine import Engine
-from dnahnet_cli.scoring.variants import ScoreUnits, Status, VariantScorer
+from dnahnet_cli.scoring.variants import EXPLANATION, ScoreUnits, Status, VariantScorer
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
         genetic_code(job.genetic_code)
     if job.format is None:
         format_of(job.output)  # what is wrong with the command is said before the files are read
-    wanted = None if job.shard is None else parse_shard(job.shard)
+    wanted = parse_shard(job.shard)
     if wanted is not None and job.variants == "-":
         raise UsageError("--shard reads VARIANTS twice, to know how many there are: give a file in place of '-'.")
     check_resume(job.resume, job.output)
@@ -236,7 +236,8 @@ class _Scoring:
                 f"whose contigs are {name_some(lengths)}.\n{rename_hint(theirs, _likely(theirs, list(lengths)))}"
             )
         reasons = ", ".join(f"{count} {status.value}" for status, count in scorer.counts.most_common())
-        raise InputError(f"none of {total} variants could be scored: {reasons}")
+        (most, _), *_ = scorer.counts.most_common(1)
+        raise InputError(f"none of {total} variants could be scored: {reasons}.\nThe commonest: {EXPLANATION[most]}")
 
 
 def _likely(name: str, candidates: list[str]) -> str:

@@ -66,7 +66,9 @@ def read_records(source: Source) -> Iterator[GenBankRecord]:
         if in_origin and line[:1].isspace():
             bases.append(line.translate(None, _NOT_BASES))
             if bases[-1] and not bases[-1].isalpha():
-                raise InputError(f"{source.name}:{number} has other signs than letters among the bases under ORIGIN.")
+                raise InputError(
+                    f"{source.name}:{number} has other signs than letters among its bases under ORIGIN: correct it."
+                )
             continue
         in_origin = line.startswith(b"ORIGIN")
         block.append((number, line.decode("utf-8", "replace").rstrip("\r\n")))

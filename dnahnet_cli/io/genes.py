@@ -17,7 +17,7 @@ from dnahnet_cli.io import genbank
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.gff import Feature, Features, parse_features
 from dnahnet_cli.io.regions import is_bed_comment
-from dnahnet_cli.io.streams import Source, describe, name_some, whole_number
+from dnahnet_cli.io.streams import Source, counted, describe, name_some, whole_number
 
 _LOCUS_KEYS: Final = ("locus_tag", "gene_id", "ID", "Name")
 _SYMBOL_KEYS: Final = ("gene", "gene_name")
@@ -64,7 +64,9 @@ def read_genes(path: str, id_attr: str | None = None) -> Annotation:
     if not annotation.genes:
         if annotation.skipped:
             locus, reason = annotation.skipped[0]
-            found = f"{len(annotation.skipped)} coding sequences that cannot be used, such as {locus} ({reason})"
+            found = (
+                f"{counted(len(annotation.skipped), 'coding sequence')} that cannot be used, such as {locus} ({reason})"
+            )
         raise InputError(f"{source.name} has no protein-coding genes: it holds {found}.\nCDS features are needed.")
     return annotation
 
@@ -307,7 +309,9 @@ def _read_bed(name: str, lines: Iterable[tuple[int, bytes]]) -> Annotation:
         where = f"{name}:{number}"
         fields = text.split("\t")
         if len(fields) < 6:
-            raise InputError(f"{where} has {len(fields)} columns: genes need BED6 (strand in column 6) or BED12.")
+            raise InputError(
+                f"{where} has {counted(len(fields), 'column')}: genes need BED6 (strand in column 6) or BED12."
+            )
         contig, start, end = fields[0], whole_number(fields[1]), whole_number(fields[2])
         if start is None or end is None or start >= end:
             raise InputError(

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.io.streams import whole_number
+from dnahnet_cli.io.streams import counted, whole_number
 
 _GTF_ATTRIBUTE: Final = re.compile(r'(?<![\w.:-])([\w.:-]+)\s+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*(?:;|$)')
 _GTF_STYLE: Final = re.compile(r'\s*[\w.:-]+\s+(?:"|[^\s=;]+\s*;)')
@@ -84,7 +84,9 @@ def parse_features(name: str, lines: Iterable[tuple[int, bytes]]) -> Features:
 
 def _parse(where: str, number: int, fields: list[str], found: Features) -> Feature:
     if len(fields) < 8:
-        raise InputError(f"{where} has {len(fields)} columns, a GFF line has 9, separated by tabs: correct the line.")
+        raise InputError(
+            f"{where} has {counted(len(fields), 'column')}, a GFF line has 9, separated by tabs: correct the line."
+        )
     first, end = whole_number(fields[3]), whole_number(fields[4])
     if first is None or end is None:
         raise InputError(f"{where} has the start {fields[3]!r} and end {fields[4]!r}: they must be whole numbers.")

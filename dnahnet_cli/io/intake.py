@@ -129,7 +129,7 @@ def read_names(path: str, genome: Mapping[str, int]) -> dict[str, str]:
                 raise InputError(f"{source.name}:{number} has {len(words)} words: an old and a new name are needed.")
             old, new = words
             if names.get(old, new) != new:
-                raise InputError(f"{source.name}:{number} renames {old!r} a second time.")
+                raise InputError(f"{source.name}:{number} renames {old!r} a second time: keep one of the lines.")
             if new not in genome:
                 raise InputError(f"{source.name}:{number}: the genome has no contig {new!r}, but {name_some(genome)}.")
             names[old] = new

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dnahnet_cli.errors import InputError, UsageError
-from dnahnet_cli.io.streams import Source, name_some
+from dnahnet_cli.io.streams import Source, counted, name_some
 
 MUTANT_COLUMNS: Final = ("mutant", "mutation", "variant", "hgvs_nt", "hgvs_pro")
 MEASURED_COLUMNS: Final = ("dms_score", "score", "fitness", "measured")
@@ -37,7 +37,7 @@ def read_mutants(path: str, measured: str | None = None) -> MutantList:
         name = source.name
     lines = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]
     if not lines:
-        raise InputError(f"{name} holds no mutants.")
+        raise InputError(f"{name} holds no mutants: write one a line, such as M69L.")
     delimiter = "\t" if "\t" in lines[0][1] else ","
     header = [cell.strip().lower() for cell in _cells(f"{name}:{lines[0][0]}", lines[0][1], delimiter)]
     column = next((header.index(known) for known in MUTANT_COLUMNS if known in header), None)
@@ -58,12 +58,14 @@ def read_mutants(path: str, measured: str | None = None) -> MutantList:
     for number, line in lines[1:]:
         cells = _cells(f"{name}:{number}", line, delimiter)
         if len(cells) != len(header):
-            raise InputError(f"{name}:{number} has {len(cells)} columns, the header {len(header)}.")
+            raise InputError(
+                f"{name}:{number} has {counted(len(cells), 'column')}, the header {len(header)}: correct the line."
+            )
         mutants.append(cells[column].strip())
         if value is not None:
             values.append(_number(f"{name}:{number}", header[value], cells[value].strip()))
     if not mutants:
-        raise InputError(f"{name} has a header and no rows.")
+        raise InputError(f"{name} has a header and no rows: there is no mutant to score.")
     return MutantList(
         tuple(mutants), tuple(values) if value is not None else None, "" if value is None else header[value]
     )

@@ -70,7 +70,7 @@ def read_regions(path: str, lengths: Mapping[str, int]) -> list[Interval]:
                 raise InputError(f"{where}: {start}-{end} (0-based) is not within {contig} of {lengths[contig]} bases.")
             regions.append(Interval(contig, start, end))
         if not regions:
-            raise InputError(f"{source.name} holds no regions.")
+            raise InputError(f"{source.name} holds no regions: it needs lines of contig, start and end.")
     return regions
 
 

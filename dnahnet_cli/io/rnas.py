@@ -10,6 +10,7 @@ from typing import Final
 from dnahnet_cli.genome import Strand
 from dnahnet_cli.io import genbank
 from dnahnet_cli.io.gff import Feature, Features, parse_features
+from dnahnet_cli.io.regions import is_bed_comment
 from dnahnet_cli.io.streams import Source, describe
 
 RRNA, TRNA, OTHER_RNA, PSEUDOGENE = "rRNA", "tRNA", "other_RNA", "pseudogene"
@@ -52,7 +53,9 @@ def read_noncoding(path: str) -> list[RnaGene]:
     with Source(path) as source:
         if describe(source.head) == genbank.KIND:
             return list(_of_genbank(source))
-        lines = ((number, line) for number, line in source.lines() if line.strip() and not line.startswith(b"#"))
+        lines = (
+            (number, line) for number, line in source.lines() if not is_bed_comment(line.decode("utf-8", "replace"))
+        )
         first = next(lines, None)
         if first is None or b"".join(first[1].split(b"\t")[1:2]).isdigit():  # BED
             return []

@@ -17,7 +17,7 @@ from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Strand, decode, encode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.regions import is_bed_comment
-from dnahnet_cli.io.streams import Source, describe, whole_number
+from dnahnet_cli.io.streams import Source, counted, describe, whole_number
 
 FOOTPRINT_KIND: Final = "binding_site"
 FOOTPRINT_SHARE: Final = 0.1  # of a promoter's bases, those of the highest information, make up its binding sites
@@ -209,7 +209,7 @@ def _footprints(where: str, header: Sequence[str], lines: Lines) -> list[Site]:
 
 def _check_width(where: str, row: Sequence[str], header: Sequence[str]) -> None:
     if len(row) != len(header):
-        raise InputError(f"{where} has {len(row)} columns, the header {len(header)}.")
+        raise InputError(f"{where} has {counted(len(row), 'column')}, the header {len(header)}: correct the line.")
 
 
 def _strand(where: str, text: str) -> Strand | None:

@@ -63,6 +63,11 @@ def name_some(names: Iterable[str], num_shown: int = 5) -> str:
     return f"{shown} and {len(known) - num_shown} more" if len(known) > num_shown else shown or "none"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 column, 4 columns."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def whole_number(text: str) -> int | None:
     """Return what decimal digits mean; None for anything else, and for more digits than a coordinate can have."""
     return int(text) if len(text) <= 18 and text.isascii() and text.isdecimal() else None
@@ -108,7 +113,7 @@ class _Unzipped(gzip.GzipFile):
         if self.bounded and self._num_plain > max(_ALWAYS_EXPANDED, _MOST_EXPANSION * self._replay.num_read):
             raise InputError(
                 f"{self._source} unpacks to more than {_MOST_EXPANSION} times its size, and more than "
-                f"{_ALWAYS_EXPANDED >> 20:,} MiB: this looks like a decompression bomb.\n"
+                "1 GiB: this looks like a decompression bomb.\n"
                 "If it is what it should be, give it unpacked."
             )
         return count
@@ -132,7 +137,7 @@ class Source:
             with self._reading():
                 head = _read_fully(raw, _HEAD_SIZE)
                 if not head:
-                    raise InputError(f"{self.name} is empty.")
+                    raise InputError(f"{self.name} is empty: what should have written it did not.")
                 self._replay = _Replay(head, raw)
                 self._file: io.BufferedReader[Any] = io.BufferedReader(self._replay, _BUFFER_SIZE)
                 self.compression: Literal["none", "gzip", "bgzip"] = _compression(head)
@@ -141,7 +146,7 @@ class Source:
                     self._file = io.BufferedReader(cast(io.RawIOBase, self._unzipped), _BUFFER_SIZE)
                 self.head = self._file.peek(_HEAD_SIZE)
                 if not self.head:
-                    raise InputError(f"{self.name} is empty once decompressed.")
+                    raise InputError(f"{self.name} is empty once decompressed: what should have written it did not.")
         except BaseException:
             self.close()
             raise

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Variant
-from dnahnet_cli.io.streams import Source, describe
+from dnahnet_cli.io.streams import Source, counted, describe
 
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "chrom": ("chrom", "contig", "chr", "chromosome", "seqid"),
@@ -198,7 +198,7 @@ class VariantReader:
             found = position.decode("utf-8", "replace")
             raise InputError(
                 f"{self.name}:{number} has the position {found!r}, which is not an integer.\n"
-                "Positions are 1-based whole numbers: correct the line."
+                "Positions are 1-based whole numbers of at most 18 digits: correct the line."
             )
         name = contig.decode("utf-8", "replace")
         label = id_.decode("utf-8", "replace") or "."
@@ -234,13 +234,14 @@ class VariantReader:
 
     def _too_short(self, number: int, num_found: int, num_needed: int) -> InputError:
         return InputError(
-            f"{self.name}:{number} has {num_found} columns where {num_needed} are needed.\n"
+            f"{self.name}:{number} has {counted(num_found, 'column')} where {num_needed} are needed.\n"
             "The file may have been cut off, or uses blanks where there should be tabs."
         )
 
     def _wrong_type(self, kind: str) -> InputError:
         return InputError(
-            f"{self.name} is {kind}: variants are read from VCF, BCF, or a table with chrom, pos, ref, alt (tabs)."
+            f"{self.name} is {kind}: variants are read from VCF, BCF, or a table with chrom, pos, ref, alt (tabs),\n"
+            "plain or as gzip or bgzip."
         )
 
 

@@ -189,7 +189,7 @@ def _to_bcf(text: Path, target: Path, name: str) -> None:
             with text.open("rb") as old, complete.open("wb") as new:
                 new.write(header)
                 new.writelines(line for line in old if not line.startswith(b"#"))
-        bcftools.view("--no-version", "-Ob", "-o", str(target), str(complete), catch_stdout=False)
+            bcftools.view("--no-version", "-Ob", "-o", str(target), str(complete), catch_stdout=False)
     except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
         reason = " ".join(str(error).split())[:200]
         raise OutputError(

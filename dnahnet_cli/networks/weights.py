@@ -73,21 +73,26 @@ def find_model(name_or_path: str) -> ModelFile:
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
+        reason = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ModelError(f"{path} cannot be read: {reason}. Check the path.") from error
     card_path = path.with_suffix(".json")
     if not card_path.is_file():
-        raise ModelError(f"{path}: its model card {card_path.name} is missing beside it")
+        raise ModelError(
+            f"{path}: its model card {card_path.name} is missing beside it: copy both, or fetch the model again"
+        )
     try:
         with card_path.open("rb") as file:
             text = file.read(MAX_HEADER_BYTES + 1)
         if len(text) > MAX_HEADER_BYTES:
-            raise ModelError(f"{card_path}: not a model card, which has at most {MAX_HEADER_BYTES:,} bytes")
+            raise ModelError(
+                f"{card_path}: not a model card, which has at most {MAX_HEADER_BYTES:,} bytes; fetch the model again"
+            )
         card = json.loads(text)
         expected = card["sha256"]
     except OSError as error:
         raise ModelError(f"{card_path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{card_path}: not a model card with a sha256") from error
+        raise ModelError(f"{card_path}: not a model card with a sha256; fetch or install the model again") from error
     if sha256 != expected:
         raise ModelError(
             f"{path}: the file is not the one its card describes (sha256 differs); fetch or install it again"
@@ -178,7 +183,7 @@ def _header_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             if size > MAX_HEADER_BYTES:
-                raise ModelError(f"header of {size} bytes; not a safetensors file")
+                raise ModelError(f"not a safetensors file: its header would have {size:,} bytes")
             header = json.loads(file.read(size))
     except (struct.error, ValueError, RecursionError, OSError) as error:
         raise ModelError("not a readable safetensors file") from error

@@ -120,7 +120,10 @@ def find_coding(genome: GenomeSource, cds: Codes, name: str) -> Gene:
                 found.append(Gene(contig, strand, ((at, at + len(wanted)),), name))
                 at = bases.find(wanted, at + 1)
     if len(found) != 1:
-        raise InputError(f"the {len(cds)} coding bases of {name} occur {len(found)} times in the DNA, not once.")
+        raise InputError(
+            f"the {len(cds)} coding bases of {name} occur {len(found)} times in the DNA, not once.\n"
+            "Give the DNA that the gene lies in, of the same strain, to the base."
+        )
     return found[0]
 
 

@@ -207,7 +207,7 @@ def test_bed(read, head: str) -> None:
         (gff("c1 x CDS 9 5 . + 0 ID=x"), ":2 spans 9-5"),
         (gff("c1 x CDS 0 5 . + 0 ID=x"), ":2 spans 0-5"),
         (gff("c1 x tRNA 1 5 . + . ID=x", "c1 x tRNA 7 9 . + . ID=y"), "no protein-coding genes: it holds 2 tRNA"),
-        (gff("c1 x CDS 1 5 . . 0 ID=x"), r"1 coding sequences that cannot be used, such as x \(no strand\)"),
+        (gff("c1 x CDS 1 5 . . 0 ID=x"), r"1 coding sequence that cannot be used, such as x \(no strand\)"),
         ("##gff-version 3\n", "it holds no features"),
         ("##gff-version 3\nc1 x CDS 1 5 . + 0 ID=x\n", "separated by tabs"),
         ("c1\t0\t5\n", ":1 has 3 columns: genes need BED6"),

@@ -59,3 +59,8 @@ def test_rna_genes_of_a_genbank_file(tmp_path: Path) -> None:
     rrna, pseudogene = read_noncoding(str(tmp_path / "a.gbk"))
     assert rrna == RnaGene("c", 10, 90, Strand.REVERSE, RRNA) and rrna.product == "16S ribosomal RNA"
     assert (pseudogene.kind, pseudogene.name) == (PSEUDOGENE, "oldA")
+
+
+def test_a_bed_that_begins_with_a_track_line_has_none(tmp_path: Path) -> None:
+    (tmp_path / "genes.bed").write_text("track name=x\nbrowser hide all\nc1\t0\t9\tg\t0\t+\n")
+    assert read_noncoding(str(tmp_path / "genes.bed")) == []

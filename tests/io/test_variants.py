@@ -161,7 +161,7 @@ def test_table_with_an_id_column(read) -> None:
         ("##fileformat=VCFv4.2\n", "VCF without its #CHROM line"),
         (BODY, ":1 is a VCF record, but the #CHROM line is missing"),
         (HEADER + BODY + "chr1\t9\t.\tA\n", ":7 has 4 columns where 8 are needed"),
-        (HEADER + "chr1 9 . A C . . .\n", ":3 has 1 columns"),
+        (HEADER + "chr1 9 . A C . . .\n", ":3 has 1 column where 8"),
         (HEADER[:-1] + "\tFORMAT\ts1\nchr1\t9\t.\tA\tC\t.\t.\t.\tGT\n", ":3 has 9 columns where 10 are needed"),
         (HEADER + "chr1\tx9\t.\tA\tC\t.\t.\t.\n", ":3 has the position 'x9'"),
         (HEADER + "chr1\t1_0\t.\tA\tC\t.\t.\t.\n", ":3 has the position '1_0'"),

@@ -164,7 +164,7 @@ def test_the_default_model_is_bundled_and_whole() -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="No such file") as caught:
+    with pytest.raises(ModelError, match="does not exist") as caught:
         find_model(str(tmp_path / "none.safetensors"))
     assert "none.safetensors" in str(caught.value)
 
