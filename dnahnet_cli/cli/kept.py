@@ -129,7 +129,7 @@ def keeping(
         if journal.num_found:
             reporter.note(f"going on with {journal.path}")
         elif resume:
-            reporter.note(f"there is no {journal.path} to go on from: a new run")
+            reporter.note(f"{journal.path}: nothing to go on from, a new run")
         kept = Kept(engine, journal)
         try:
             yield kept
