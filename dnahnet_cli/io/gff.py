@@ -13,6 +13,7 @@ from dnahnet_cli.errors import InputError
 from dnahnet_cli.io.streams import counted, whole_number
 
 _GTF_ATTRIBUTE: Final = re.compile(r'(?<![\w.:-])([\w.:-]+)\s+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*(?:;|$)')
+_GENERATIONS: Final = 16  # CDS, mRNA and gene are three
 _GTF_STYLE: Final = re.compile(r'\s*[\w.:-]+\s+(?:"|[^\s=;]+\s*;)')
 
 
@@ -47,10 +48,10 @@ class Features:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def ancestry(self, feature: Feature) -> Iterator[Feature]:
-        """Yield the feature, its parent, the parent's parent, and so on, each once."""
+        """Yield the feature, its parent, the parent's parent, and so on, each once, for a few generations."""
         seen: set[str] = set()
         current: Feature | None = feature
-        while current is not None:
+        while current is not None and len(seen) <= _GENERATIONS:
             yield current
             parent = self._parent_id(current)
             current = None if parent in seen else self.by_id.get(parent)
