@@ -151,6 +151,8 @@ def load_network(file: ModelFile, request: Request, reporter: Reporter) -> tuple
     keep_freed_memory()
     torch.set_num_threads(threads_of(request))
     device = resolve_device(request.device)
+    if device != "cpu":
+        torch.cuda.set_device(torch.device(device).index or 0)  # where kernels are launched
     dtype = resolve_dtype(request.dtype, device)
     dtype_name = str(dtype).removeprefix("torch.")
     model = load_model(file, device, dtype)

@@ -11,6 +11,7 @@ from dnahnet_cli.io.intake import Intake
 from dnahnet_cli.io.variant_output import VariantOutput
 from dnahnet_cli.rows.variants import reasons
 from dnahnet_cli.scoring.variants import Status, VariantScorer
+from dnahnet_cli.spread.engine import SpreadEngine
 
 _TIMED = 32  # edits
 
@@ -45,12 +46,14 @@ def say_plan(
         return
     per_tile, per_edit = _timed(scorer, first[Status.OK])
     num_tiles = len(tiles) + min(num_null, sum(-(-length // size) for length in lengths.values()))
-    seconds = num_tiles * per_tile + (statuses[Status.OK] + num_null) * per_edit
+    engine = scorer.engine
+    workers = engine.num_workers if isinstance(engine, SpreadEngine) else 1
+    seconds = (num_tiles * per_tile + (statuses[Status.OK] + num_null) * per_edit) / workers
     _say(
         reporter,
         "time",
         f"about {_duration(seconds)}: {num_tiles:,} tiles of {size:,} bases at {per_tile:.2g} s, "
-        f"and {per_edit:.2g} s a variant, timed just now",
+        f"and {per_edit:.2g} s a variant, timed just now{f', on each of {workers} workers' if workers > 1 else ''}",
     )
 
 

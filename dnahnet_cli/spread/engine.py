@@ -34,6 +34,7 @@ class SpreadEngine(Engine):
         super().__init__(model, genome, options, circular, strands)
         self.device = torch.device(device)
         self._crew = crew
+        self.num_workers = len(crew.workers)
 
     def score_units(
         self, units: Iterable[Sequence[Edit]], progress: Callable[[int], None] = lambda done: None

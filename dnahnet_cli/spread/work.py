@@ -62,7 +62,8 @@ class Recipe:
         keep_freed_memory()
         torch.set_num_threads(self.threads)
         if device != "cpu":
-            torch.cuda.set_device(device)  # where kernels are launched, whatever their arguments say
+            # Where kernels are launched, whatever device their arguments are on.
+            torch.cuda.set_device(torch.device(device).index or 0)
         network = load_model(model, device, self.dtype)
         return Engine(network, PackedGenome(self.lengths, whole), self.options, self.circular, self.strands)
 
