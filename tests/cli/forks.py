@@ -112,11 +112,14 @@ class Runs:
         self._context.set_forkserver_preload(["pytest", __name__])
         write_inputs(folder)
 
+    def command(self, case: str, place: str) -> list[str]:
+        return [word.replace("FOLDER", place) for word in CASES[case].split()]
+
     def start(self, case: str, place: str, *options: str, largest_file: int | None = None) -> Started:
         (self.folder / place).mkdir(exist_ok=True)
         self._started += 1
         stderr = self.folder / f"stderr{self._started}"
-        arguments = [*CASES[case].replace("FOLDER", place).split(), *options, *self._options]
+        arguments = [*self.command(case, place), *options, *self._options]
         process = self._context.Process(target=_command, args=(arguments, self.folder, stderr, largest_file))
         process.start()
         return Started(process, stderr)
@@ -125,6 +128,12 @@ class Runs:
         started = self.start(case, place, *options)
         assert started.code() == 0, started.stderr
         return started.stderr
+
+    def whole(self, case: str) -> dict[str, bytes]:
+        """Return what a run that is left alone writes."""
+        if not (self.folder / f"whole {case}").exists():
+            self.finish(case, f"whole {case}")
+        return self.files(f"whole {case}")
 
     def files(self, place: str) -> dict[str, bytes]:
         """Return what is in a folder."""

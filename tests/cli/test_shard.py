@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from dnahnet_cli.cli.main import app
-from dnahnet_cli.cli.merge import merge
 from dnahnet_cli.cli.shard import BASES, Shard, parse_shard, plan_bases, plan_genes, plan_shard
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Gene, Interval, Strand, Variant
@@ -257,24 +255,3 @@ def test_shards_of_odd_stretches_are_the_whole(call: Call, options: tuple[str, .
     for path in Path("whole").iterdir():
         assert (Path("joined") / path.name).read_bytes() == path.read_bytes(), path.name
     assert len(list(Path("joined").iterdir())) == len(list(Path("whole").iterdir()))
-
-
-@pytest.mark.slow
-def test_the_examples_of_merge_work(call: Call) -> None:
-    write_inputs(Path())
-    Path("shards").mkdir()
-    for index in range(1, 5):
-        for command, name in (
-            ("score-variants genome.fa calls.vcf", f"scores.{index}of4.tsv"),
-            ("score-variants genome.fa calls.vcf", f"shards/{index}.vcf.gz"),
-            ("essentiality genome.fa genes.bed --suffix 32", f"genes.{index}of4.tsv"),
-            ("boundaries genome.fa", f"chunks.{index}of4.bed.gz"),
-        ):
-            assert call(*command.split(), "--shard", f"{index}/4", "-o", name).exit_code == 0
-    examples = [line.split()[1:] for line in (merge.__doc__ or "").splitlines() if line.startswith("      dnahnet")]
-    assert len(examples) == 4
-    for words in examples:
-        given_ = [path for word in words for path in (sorted(glob.glob(word)) if "*" in word else [word])]
-        result = CliRunner().invoke(app, given_)
-        assert result.exit_code == 0, result.stderr
-        assert Path(given_[-1]).stat().st_size > 0
