@@ -1,5 +1,6 @@
 # make demo: install if needed, then run the three commands on phage lambda. make test: every check.
 # make results DATA=<folder>: every evaluation of the bundled model, and docs/results.md (docs/how-to.md).
+# make fuzz: spoilt files into every reader, for hours; FUZZ="vcf gff -n 20000" for some (tests/fuzzing).
 # make wheel: the packages, in dist/. make docs: the documentation as a site, in build/site/.
 
 PYTHON ?= python3
@@ -129,6 +130,12 @@ ladder: results-folders $(INSTALLED)
 
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+FUZZ ?=
+
+.PHONY: fuzz
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing $(FUZZ)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -68,7 +68,7 @@ def read_sites(path: str) -> list[Site]:
         lines = _lines(source)
         first = next(lines, None)
         if first is None:
-            raise InputError(f"{source.name} holds no sites.")
+            raise InputError(f"{source.name} holds no sites: it needs lines with contig, kind, start, end and strand.")
         where, header = first
         if len(header) >= 3 and None not in map(whole_number, header[1:3]):
             file_kind = Path(path).name.split(".")[0].lower() if source.path else "site"
@@ -78,7 +78,7 @@ def read_sites(path: str) -> list[Site]:
         else:
             sites = _table(where, header, lines)
         if not sites:
-            raise InputError(f"{source.name} holds no sites.")
+            raise InputError(f"{source.name} holds no sites: it needs lines with contig, kind, start, end and strand.")
     return sites
 
 

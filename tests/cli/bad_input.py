@@ -93,7 +93,7 @@ def outcome(case: Case, folder: Path) -> tuple[int, str]:
     return result.exit_code, said
 
 
-_WITH_MODEL = ("score-variants", "essentiality", "boundaries", "fitness", "score", "embed", "generate")
+_WITH_MODEL = ("score-variants", "essentiality", "boundaries", "fitness", "score", "evaluate")
 
 
 def _boxed(text: str) -> str:
@@ -193,6 +193,13 @@ def _train(*sources: str) -> tuple[str, ...]:
 
 
 _MANIFEST = "name\tgenus\tsplit\tfile\n"
+_SITES = ("evaluate", "boundaries", "genome.fa", "--genes", "genes.gff", "--sites", "s.tsv")
+_SITE_COLUMNS = "contig\tkind\tstart\tend\tstrand\n"
+_ASSAY = ("evaluate", "fitness", "assay")
+_GENE = {"assay/cds.fna": f">g\n{_CODING}\n", "assay/variants.tsv": "mutant\tdms_score\nA2V\t1\n"}
+_LABELS = ("evaluate", "essentiality", "o")
+_ORGANISM = {"o/genome.fna": f">c1\n{BASES}\n"}
+_LABEL_COLUMNS = "locus_tag\tessential\taccession\tstart\tend\tstrand\n"
 _SHARD = "##dnahnet_shard={}, run ab12\nchrom\tpos\tid\nc1\t5\t.\n"
 
 SECTIONS: Mapping[str, Sequence[Case]] = {
@@ -378,6 +385,46 @@ SECTIONS: Mapping[str, Sequence[Case]] = {
         Case("the gene: no whole codons", _FITNESS, {"gene.fa": ">a\nATGGC\n"}),
         Case("the gene is not in the genome", (*_FITNESS, "--genome", "g.fa"), {"g.fa": f">c\n{_RANDOM}\n"}),
         Case("the protein is another", (*_FITNESS, "--protein", "p.faa"), {"p.faa": ">p\nMWWWWWWWW\n"}),
+    ],
+    "What was measured, for `evaluate`": [
+        Case("sites: a table without a column", _SITES, {"s.tsv": "contig\tkind\tstart\tend\nc1\ttss\t5\t5\n"}),
+        Case("sites: a start that cannot be", _SITES, {"s.tsv": _SITE_COLUMNS + "c1\ttss\t0\t5\t+\n"}),
+        Case("sites: a strand that is none", _SITES, {"s.tsv": _SITE_COLUMNS + "c1\ttss\t5\t5\tfwd\n"}),
+        Case("sites: a row of another length", _SITES, {"s.tsv": _SITE_COLUMNS + "c1\ttss\t5\n"}),
+        Case("sites: none", _SITES, {"s.tsv": _SITE_COLUMNS}),
+        Case("sites: VCF in place of a table", (*_SITES[:-1], "calls.vcf")),
+        Case("an assay: a table of other columns", _ASSAY, {"assay/variants.tsv": "name\tvalue\nA2V\t1\n"}),
+        Case(
+            "an assay: a measurement that is no number",
+            _ASSAY,
+            {**_GENE, "assay/variants.tsv": "mutant\tdms_score\nA2V\tlow\n"},
+        ),
+        Case("an assay: coding bases of another protein", _ASSAY, {**_GENE, "assay/protein.faa": ">p\nMWWWWWWWW\n"}),
+        Case(
+            "an assay: coding bases that are not in the region",
+            _ASSAY,
+            {**_GENE, "assay/region.fna": f">r\n{_RANDOM}\n"},
+        ),
+        Case("a folder without an assay", ("evaluate", "fitness", "folder"), {"folder/x": "x"}),
+        Case(
+            "labels: a table without a column", _LABELS, {**_ORGANISM, "o/labels.tsv": "locus_tag\taccession\nT1\tc1\n"}
+        ),
+        Case(
+            "labels: other values than 1, 0 and nothing",
+            _LABELS,
+            {**_ORGANISM, "o/labels.tsv": _LABEL_COLUMNS + "T1\tyes\tc1\t101\t130\t+\n"},
+        ),
+        Case(
+            "labels: a place that cannot be",
+            _LABELS,
+            {**_ORGANISM, "o/labels.tsv": _LABEL_COLUMNS + "T1\t1\tc1\t130\t101\t+\n"},
+        ),
+        Case(
+            "labels of another genome",
+            _LABELS,
+            {**_ORGANISM, "o/labels.tsv": _LABEL_COLUMNS + "T1\t1\tchr1\t101\t130\t+\n"},
+        ),
+        Case("a folder without labels", ("evaluate", "essentiality", "folder"), {"folder/x": "x"}),
     ],
     "Weights": [
         Case("no model of that name", (*_SCORE, "--model", "dnahnet-huge"), varies=r"(?<=bundled: ).*?(?=\. A)"),
