@@ -30,7 +30,7 @@ def score_variants(
         typer.Option(
             "--genes",
             metavar="FILE",
-            help="GFF3, GTF, BED or GenBank: adds gene, codon and amino-acid change, and consequence.",
+            help="GFF3, GTF, BED or GenBank; - is standard input: adds gene, codon and amino-acid change, consequence.",
             rich_help_panel=o.INPUT,
             show_default=False,
         ),

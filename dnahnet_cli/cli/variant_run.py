@@ -233,17 +233,11 @@ class _Scoring:
             theirs = scorer.first[Status.CONTIG_NOT_FOUND].contig
             raise InputError(
                 f"none of {total} variants could be scored: contig {theirs!r} is not in {self.session.request.genome}, "
-                f"whose contigs are {name_some(lengths)}.\n{rename_hint(theirs, _likely(theirs, list(lengths)))}"
+                f"whose contigs are {name_some(lengths)}.\n{rename_hint(theirs, lengths)}"
             )
         reasons = ", ".join(f"{count} {status.value}" for status, count in scorer.counts.most_common())
         (most, _), *_ = scorer.counts.most_common(1)
         raise InputError(f"none of {total} variants could be scored: {reasons}.\nThe commonest: {EXPLANATION[most]}")
-
-
-def _likely(name: str, candidates: list[str]) -> str:
-    """Return the candidate that begins or ends like a name, or the first."""
-    bare = name.removeprefix("chr").partition(".")[0]
-    return next((other for other in candidates if other.removeprefix("chr").partition(".")[0] == bare), candidates[0])
 
 
 def _say_more(reporter: Reporter, intake: Intake, out: VariantOutput, consequences: Counter[str]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
@@ -53,18 +54,17 @@ def read_gene_set(
         theirs = dict.fromkeys(gene.contig for gene in coding)
         raise InputError(
             f"{path}: no gene is on the genome. The genes are on {name_some(theirs)}, the genome has "
-            f"{name_some(lengths)}.\n{rename_hint(next(iter(theirs)), next(iter(lengths), 'NAME'))}"
+            f"{name_some(lengths)}.\n{rename_hint(next(iter(theirs)), lengths)}"
         )
     circular = frozenset(names.get(contig, contig) for contig in annotation.circular)
     return GeneSet(coding, noncoding, circular, annotation.skipped, sha256)
 
 
-def rename_hint(theirs: str, ours: str) -> str:
-    """Say how to give contigs the genome's names, with an example to copy."""
-    return (
-        "Where these are the same under other names, give lines of both names with --rename-contigs, such as "
-        f"--rename-contigs <(echo {quote(f'{theirs} {ours}')})."
-    )
+def rename_hint(theirs: str, genome: Collection[str]) -> str:
+    """Say how to give contigs the genome's names; with an example to copy, where there is one like it, or only one."""
+    close = get_close_matches(theirs, genome, 1) if len(genome) > 1 else list(genome)
+    example = f", such as --rename-contigs <(echo {quote(f'{theirs} {close[0]}')})" if close else ""
+    return f"Where these are the same under other names, give lines of both names with --rename-contigs{example}."
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from dnahnet_cli.consequences.load import GeneSet, read_gene_set
+from dnahnet_cli.consequences.load import GeneSet, read_gene_set, rename_hint
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Interval
 from dnahnet_cli.io.fasta import Fasta
+from dnahnet_cli.io.streams import name_some
 from dnahnet_cli.report import genes as gene_rows
 from dnahnet_cli.report import variants as variant_rows
 from dnahnet_cli.report.contigs import Contigs, Place, sequence
@@ -105,9 +106,10 @@ class _Gathered:
     def _check_places(self, path: str, what: str, places: Sequence[Place | None], rows: Sequence[Any]) -> None:
         missing = [row for row, place in zip(rows, places, strict=True) if place is None]
         if missing and len(missing) == len(rows):
+            theirs, lengths = str(missing[0].get("chrom")), self.fasta.lengths
             raise InputError(
-                f"{path}: none of its {what} is on the genome; the first is on {str(missing[0].get('chrom'))!r}.\n"
-                "Give the genome that was scored, or --rename-contigs."
+                f"{path}: none of its {what} is on the genome; the first is on {theirs!r}, the genome has "
+                f"{name_some(lengths)}.\n{rename_hint(theirs, lengths)}"
             )
         if missing:
             self.left_out.append(

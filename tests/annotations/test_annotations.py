@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.consequences.annotator import Annotator
-from dnahnet_cli.consequences.load import GeneSet, read_gene_set
+from dnahnet_cli.consequences.load import GeneSet, read_gene_set, rename_hint
 from dnahnet_cli.genome import Variant
 from dnahnet_cli.io.fasta import Fasta
 from tests.cli.conftest import Call, data_rows
@@ -152,6 +152,8 @@ def test_names_of_contigs_to_copy(call: Call, tmp_path: Path) -> None:
     result = call("score-variants", genome, calls)
     assert result.exit_code == 1
     assert "--rename-contigs <(echo 'DEMO_1 gnl|Prokka|DEMO_1')" in result.stderr
+    assert "such as" not in rename_hint("chr", ["one", "two"])  # no guess where nothing is alike
+    assert "'NC_018507 NC_018507.1'" in rename_hint("NC_018507", ["contig_7", "NC_018507.1"])
     (tmp_path / "names").write_text("DEMO_1 gnl|Prokka|DEMO_1\n")
     result = call("score-variants", genome, calls, "--rename-contigs", "names", "--suffix", "4")
     assert result.exit_code == 0 and "13 of 13" in result.stderr

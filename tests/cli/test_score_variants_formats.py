@@ -142,7 +142,7 @@ def test_all_snvs_of_a_region(run: Run, tmp_path: Path) -> None:
         (("calls.vcf", "--all-snvs"), "not both"),
         (("calls.vcf", "-o", "scores.xls"), "suffix"),
         (("calls.vcf", "--genes", "genes.gff", "--genetic-code", "7"), "genetic code 7"),
-        (("calls.vcf", "--genes", "-"), "pipe"),
+        (("-", "--genes", "-"), "cannot both come from standard input"),
         (("calls.vcf", "-o", "genes.gff", "-O", "vcf", "--genes", "genes.gff"), "also an input"),
         (("calls.vcf", "-o", "calls2.vcf", "--no-clobber"), "--no-clobber"),
     ],
