@@ -16,7 +16,7 @@ import pysam
 import pytest
 
 from dnahnet_cli.genome import decode
-from tests.cli.conftest import LAMBDA, Call, Run
+from tests.cli.conftest import LAMBDA, Call
 from tests.conftest import random_codes
 
 
@@ -25,10 +25,10 @@ def bed(text: str) -> list[tuple[str, int, int, str, int, str]]:
     return [(c, int(s), int(e), name, int(score), strand) for c, s, e, name, score, strand in rows]
 
 
-def test_bed_is_sorted_and_covers_every_base(run: Run) -> None:
+def test_bed_is_sorted_and_covers_every_base(call: Call) -> None:
     region = "gi|9626243|ref|NC_001416.1|:1-9000"
-    result = run("boundaries", LAMBDA, "-r", region)
-    assert result.returncode == 0, result.stderr
+    result = call("boundaries", LAMBDA, "-r", region)
+    assert result.exit_code == 0, result.stderr
     rows = bed(result.stdout)
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)
     for name in ("stage1", "stage2"):
@@ -36,7 +36,7 @@ def test_bed_is_sorted_and_covers_every_base(run: Run) -> None:
             own = [row for row in rows if row[3] == name and row[5] == strand]
             assert own[0][1] == 0 and own[-1][2] == 9000
             assert all(a[2] == b[1] for a, b in itertools.pairwise(own))
-    only = run("boundaries", LAMBDA, "-r", region, "--stage", "2", "--strand", "reverse")
+    only = call("boundaries", LAMBDA, "-r", region, "--stage", "2", "--strand", "reverse")
     assert bed(only.stdout) == [row for row in rows if row[3] == "stage2" and row[5] == "-"]
 
 
@@ -48,13 +48,13 @@ def test_closed_pipe_ends_quietly(tiny_model: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stdout.strip(), result.stderr) == (0, "12", "")
 
 
-def test_bad_stage_and_region(run: Run) -> None:
-    result = run("boundaries", LAMBDA, "--stage", "3")
-    assert result.returncode == 2 and "2 stages" in result.stderr
-    result = run("boundaries", LAMBDA, "-r", "nowhere:1-5")
-    assert result.returncode == 2 and "nowhere" in result.stderr
-    result = run("boundaries", "missing.fa")
-    assert result.returncode == 1 and "missing.fa" in result.stderr
+def test_bad_stage_and_region(call: Call) -> None:
+    result = call("boundaries", LAMBDA, "--stage", "3")
+    assert result.exit_code == 2 and "2 stages" in result.stderr
+    result = call("boundaries", LAMBDA, "-r", "nowhere:1-5")
+    assert result.exit_code == 2 and "nowhere" in result.stderr
+    result = call("boundaries", "missing.fa")
+    assert result.exit_code == 1 and "missing.fa" in result.stderr
 
 
 def test_bigwigs_hold_the_probability_of_every_cut(call: Call, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import LAMBDA, Call, Run, data_rows
+from tests.cli.conftest import LAMBDA, Call, data_rows
 
 CONTIG = "gi|9626243|ref|NC_001416.1|"
 GFF = (
@@ -21,10 +21,10 @@ GFF = (
 
 
 @pytest.mark.parametrize("protocol", ["single", "multi"])
-def test_every_gene_gets_its_row(run: Run, tmp_path: Path, protocol: str) -> None:
+def test_every_gene_gets_its_row(call: Call, tmp_path: Path, protocol: str) -> None:
     (tmp_path / "genes.gff").write_text(GFF)
-    result = run("essentiality", LAMBDA, "genes.gff", "--protocol", protocol)
-    assert result.returncode == 0, result.stderr
+    result = call("essentiality", LAMBDA, "genes.gff", "--protocol", protocol)
+    assert result.exit_code == 0, result.stderr
     rows = data_rows(result.stdout)
     assert [row["locus_tag"] for row in rows] == ["lambdap01", "lambdap02", "lambdap88", "short", "gone"]
     assert [row["status"] for row in rows] == ["ok", "ok", "ok", "too_short", "contig_not_found"]
@@ -38,28 +38,28 @@ def test_every_gene_gets_its_row(run: Run, tmp_path: Path, protocol: str) -> Non
     assert rows[0]["start"] == "191" and rows[0]["end"] == "736" and rows[0]["length_bp"] == "546"
 
 
-def test_bed_and_called_genes(run: Run, tmp_path: Path) -> None:
+def test_bed_and_called_genes(call: Call, tmp_path: Path) -> None:
     (tmp_path / "genes.bed").write_text(f"{CONTIG}\t190\t736\tnu1\t0\t+\n{CONTIG}\t37226\t37940\tcI\t0\t-\n")
     (tmp_path / "genes.gff").write_text(GFF)
-    from_bed = data_rows(run("essentiality", LAMBDA, "genes.bed").stdout)
-    from_gff = data_rows(run("essentiality", LAMBDA, "genes.gff").stdout)
+    from_bed = data_rows(call("essentiality", LAMBDA, "genes.bed").stdout)
+    from_gff = data_rows(call("essentiality", LAMBDA, "genes.gff").stdout)
     assert [row["score"] for row in from_bed] == [from_gff[0]["score"], from_gff[2]["score"]]
-    result = run("essentiality", LAMBDA, "-r", f"{CONTIG}:1-5000")
-    assert result.returncode == 0, result.stderr
+    result = call("essentiality", LAMBDA, "-r", f"{CONTIG}:1-5000")
+    assert result.exit_code == 0, result.stderr
     assert len(data_rows(result.stdout)) >= 4 and "pyrodigal" in result.stderr
 
 
-def test_annotation_of_another_genome(run: Run, tmp_path: Path) -> None:
+def test_annotation_of_another_genome(call: Call, tmp_path: Path) -> None:
     (tmp_path / "genes.gff").write_text(GFF.replace(CONTIG, "chr"))
-    result = run("essentiality", LAMBDA, "genes.gff", "-o", "out.tsv")
-    assert result.returncode == 1 and "belong together" in result.stderr
+    result = call("essentiality", LAMBDA, "genes.gff", "-o", "out.tsv")
+    assert result.exit_code == 1 and "belong together" in result.stderr
     assert not (tmp_path / "out.tsv").exists()
 
 
-def test_coding_sequences_that_are_left_out_are_counted(run: Run, tmp_path: Path) -> None:
+def test_coding_sequences_that_are_left_out_are_counted(call: Call, tmp_path: Path) -> None:
     (tmp_path / "genes.gff").write_text(GFF + f"{CONTIG}\t.\tCDS\t5000\t5600\t.\t.\t0\tID=nostrand\n")
-    result = run("essentiality", LAMBDA, "genes.gff", "--json-summary", "s.json")
-    assert result.returncode == 0, result.stderr
+    result = call("essentiality", LAMBDA, "genes.gff", "--json-summary", "s.json")
+    assert result.exit_code == 0, result.stderr
     assert "1 left out" in result.stderr and "nostrand" in result.stderr
     assert json.loads((tmp_path / "s.json").read_text())["left_out"] == 1
 
