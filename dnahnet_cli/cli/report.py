@@ -19,7 +19,7 @@ def report(
     genome: o.Genome,
     genes: Annotated[str | None, _input("--genes", "FILE", "GFF3, GTF, BED or GenBank: the genes.")] = None,
     variants: Annotated[
-        str | None, _input("--variants", "FILE", "Of `score-variants`: TSV, Parquet, VCF or BCF.")
+        str | None, _input("--variants", "FILE", "Of `score-variants`: TSV, Parquet, VCF or BCF; - is standard input.")
     ] = None,
     essentiality: Annotated[str | None, _input("--essentiality", "FILE", "Of `essentiality`: TSV or Parquet.")] = None,
     chunks: Annotated[str | None, _input("--chunks", "BED", "Of `boundaries`, plain or compressed.")] = None,
@@ -81,13 +81,17 @@ def report(
       dnahnet report genome.fa --genes genes.gff --chunks chunks.bed.gz -r chr1:1-10000 -o chunks.html
 
       dnahnet report genome.fa --genes genes.gff --essentiality genes.tsv --variants scored.vcf.gz -o run.html
+
+      dnahnet score-variants genome.fa snps.vcf | dnahnet report genome.fa --variants - -o calls.html
     """
+    from contextlib import ExitStack
     from pathlib import Path
 
     from dnahnet_cli.io.fasta import Fasta
     from dnahnet_cli.io.intake import read_names
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.regions import parse_region, read_regions
+    from dnahnet_cli.io.spool import file_of
     from dnahnet_cli.report.build import Inputs, build
     from dnahnet_cli.report.page import render
 
@@ -96,20 +100,27 @@ def report(
         raise UsageError(
             "there is nothing to show: give --genes, --variants, --essentiality, --chunks or another input"
         )
+    if [rename_contigs, regions_file, *given].count("-") > 1:
+        raise UsageError("'-', standard input, can be given once.")
     reporter = Reporter(quiet=quiet)
     inputs = [Path(path) for path in (genome, rename_contigs, regions_file, *given) if path not in (None, "-")]
     place = open_output(output, forbidden=inputs, clobber=not no_clobber)  # refused now, not at the end
-    with Fasta(Path(genome), Path(tmpdir) if tmpdir else None) as fasta:
+    folder = Path(tmpdir) if tmpdir else None
+    with ExitStack() as files, Fasta(Path(genome), folder) as fasta:
         regions = [parse_region(text, fasta.lengths) for text in region or ()]
         if regions_file is not None:
             regions += read_regions(regions_file, fasta.lengths)
+
+        def again(path: str | None) -> str | None:
+            return None if path is None else files.enter_context(file_of(path, folder))
+
         shown = Inputs(
-            genes=genes,
-            variants=variants,
-            essentiality=essentiality,
-            chunks=chunks,
+            genes=again(genes),
+            variants=again(variants),
+            essentiality=again(essentiality),
+            chunks=again(chunks),
             tracks=track or (),
-            fitness=fitness or (),
+            fitness=[files.enter_context(file_of(path, folder)) for path in fitness or ()],
             regions=regions,
             renamed=read_names(rename_contigs, fasta.lengths) if rename_contigs is not None else {},
             top=top,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +13,8 @@ from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Gene
 from dnahnet_cli.io.genes import read_genes
 from dnahnet_cli.io.rnas import RnaGene, read_noncoding
-from dnahnet_cli.io.streams import Source, name_some
+from dnahnet_cli.io.spool import file_of
+from dnahnet_cli.io.streams import name_some
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def read_gene_set(
     `read_genes`, and when none of the genes is on the genome.
     """
     names = names or {}
-    with _file_of(path, tmpdir) as file:
+    with file_of(path, tmpdir) as file:
         annotation, rnas = read_genes(file, id_attr), read_noncoding(file)
         sha256 = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     coding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in annotation.genes]
@@ -65,18 +64,3 @@ def rename_hint(theirs: str, genome: Collection[str]) -> str:
     close = get_close_matches(theirs, genome, 1) if len(genome) > 1 else list(genome)
     example = f", such as --rename-contigs <(echo {quote(f'{theirs} {close[0]}')})" if close else ""
     return f"Where these are the same under other names, give lines of both names with --rename-contigs{example}."
-
-
-@contextmanager
-def _file_of(path: str, tmpdir: Path | None) -> Iterator[str]:
-    """Give a file that can be read again: the one that is meant, or a copy of what comes through a pipe."""
-    if path != "-" and (Path(path).is_file() or not Path(path).exists()):
-        yield path
-        return
-    with Source(path) as source, tempfile.TemporaryDirectory(prefix="dnahnet-genes-", dir=tmpdir) as folder:
-        copy = Path(folder) / "genes"
-        source.copy_to(copy)
-        try:
-            yield str(copy)
-        except InputError as error:  # in the words that the user knows
-            raise InputError(str(error).replace(str(copy), source.name)) from error

@@ -63,6 +63,20 @@ def test_a_page_goes_to_standard_output(made: MadeUp) -> None:
     assert "made in" in result.stderr
 
 
+def test_results_and_genes_come_through_pipes(made: MadeUp, tmp_path: Path) -> None:
+    """The page is that of the files, but for where they say they come from."""
+    shown = []
+    for arguments, stdin in ((["--variants", "-"], made.variants), (["--variants", str(made.variants)], None)):
+        result = CliRunner().invoke(
+            app, ["report", str(made.genome), *arguments, "-o", "-"], input=stdin.read_bytes() if stdin else None
+        )
+        assert result.exit_code == 0, result.stderr
+        shown.append(result.stdout.replace("standard input", made.variants.name))
+    assert shown[0] == shown[1]
+    result = CliRunner().invoke(app, ["report", str(made.genome), "--variants", "-"], input="chrom\tpos\n")
+    assert result.exit_code == 1 and result.stderr.startswith("dnahnet: standard input has no column 'ref'")
+
+
 def test_the_browser_opens_at_the_region(made: MadeUp, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = report(made.genome, "--chunks", made.chunks, "-r", "first:101-400", "-o", page)
@@ -80,6 +94,7 @@ def test_the_same_inputs_make_the_same_page(made: MadeUp, tmp_path: Path) -> Non
     ("arguments", "code", "says"),
     [
         ([], 2, "nothing to show"),
+        (["--variants", "-", "--genes", "-"], 2, "can be given once"),
         (["--variants", "missing.tsv"], 1, "missing.tsv does not exist"),
         (["--variants", "{essentiality}"], 1, "no column 'pos'"),
         (["--essentiality", "{genome}"], 1, "is a FASTA file"),
