@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnahnet_cli.cli.session import Session, engine_options, strands, threads_of
-from dnahnet_cli.errors import UsageError
+from dnahnet_cli.errors import OutputError, UsageError
 from dnahnet_cli.networks.devices import resolve_dtype, split_devices
 
 if TYPE_CHECKING:
@@ -78,11 +78,18 @@ def _recipe(session: Session, device: str, threads: int, circular: frozenset[str
 
 
 def _packed(session: Session, stack: ExitStack) -> Path:
-    """Write the genome where all processes of this machine can read it."""
+    """Write the genome where all processes of this machine can read it. Raises OutputError."""
     from dnahnet_cli.spread.work import pack
 
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dnahnet-spread-", dir=session.request.tmpdir))
-    pack(session.fasta, Path(folder) / "genome")
+    tmpdir = session.request.tmpdir or tempfile.gettempdir()
+    try:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dnahnet-spread-", dir=tmpdir))
+        pack(session.fasta, Path(folder) / "genome")
+    except OSError as error:
+        raise OutputError(
+            f"{tmpdir}: the genome cannot be written there for the workers: {error.strerror or error}. "
+            "Give another folder with --tmpdir."
+        ) from error
     return Path(folder) / "genome"
 
 

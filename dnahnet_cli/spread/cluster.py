@@ -10,7 +10,9 @@ import json
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +26,11 @@ from dnahnet_cli.spread.work import Recipe, Unit, compute, packed
 
 PATIENCE_S: Final = 30.0  # after which a worker that waits for room says so
 CONNECT_S: Final = 10.0
+JOIN_S: Final = 60.0
 DEFAULT_PORT: Final = 6379
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what comes
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what later versions do
 
 
 class Cluster:
@@ -52,17 +55,33 @@ class Cluster:
         self._ray, self._say = ray, say
         # Ray prints what happens in its cluster to standard output, where data are. There is no option against it.
         ray._private.worker._worker_logs_enabled = False
-        try:
-            ray.init(self.address, log_to_driver=False, logging_level="ERROR")
-        except Exception as error:  # of many kinds, from several libraries
-            reason = str(error).partition("\n")[0]
-            raise WorkerError(f"--address {self.address}: no Ray cluster could be joined there: {reason}") from error
+        self._join()
 
     def __enter__(self) -> Cluster:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ray.shutdown()
+
+    def _join(self) -> None:
+        """Join the cluster, in a thread: Ray tries for a quarter of an hour, and in the main one takes the signals."""
+        joined: Future[None] = Future()
+
+        def join() -> None:
+            try:
+                self._ray.init(self.address, log_to_driver=False, logging_level="ERROR")
+                joined.set_result(None)
+            except Exception as error:  # of many kinds, from several libraries
+                joined.set_exception(error)
+
+        threading.Thread(target=join, daemon=True).start()
+        try:
+            joined.result(JOIN_S)
+        except TimeoutError as error:
+            raise WorkerError(f"--address {self.address}: something answers there, but no Ray cluster.") from error
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise WorkerError(f"--address {self.address}: no Ray cluster could be joined there: {reason}") from error
 
     def room(self, device: str, threads: int) -> tuple[str, int]:
         """Return what each worker computes on, cpu or cuda, and how many there can be. Raises DeviceError."""

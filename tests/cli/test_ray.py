@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, Run
+from tests.cli.forks import CASES, write_inputs
 from tests.cli.test_spread import SCORED, needs_proc, write_input
 
 # Nothing leaves the machine, and nobody else on it gets in.
@@ -96,6 +97,24 @@ def test_killed_workers_change_no_byte(address: str, call: Call, tmp_path: Path,
     assert killed >= 1 and stderr.count("was lost") == killed and "up to 2 workers" in stderr, stderr
     print(f"{killed} workers of two killed in a Ray cluster: the bytes of one process")
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "one.tsv").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["details", "tracks"])
+def test_genes_and_chunks_are_those_of_one_process(
+    address: str, call: Call, run: Run, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_inputs(tmp_path)
+    for name, value in CLOSED.items():
+        monkeypatch.setenv(name, value)
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+    command = [*CASES[case].split(), "--no-version"]
+    assert call(*[word.replace("FOLDER", "one") for word in command]).exit_code == 0
+    result = run(*[word.replace("FOLDER", "two") for word in command], "--engine", "ray", "--address", address)
+    assert result.returncode == 0 and result.stdout == "", result.stderr
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / place).iterdir()} for place in ("one", "two"))
+    assert len(one) > 1 and one == two
 
 
 def test_without_ray_it_says_how_to_get_it(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
