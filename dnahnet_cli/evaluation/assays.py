@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,12 +28,12 @@ from dnahnet_cli.evaluation.statistics import Floats
 from dnahnet_cli.genome import Variant
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.mutants import read_protein
-from dnahnet_cli.io.streams import Source
+from dnahnet_cli.io.streams import Source, whole_number
 from dnahnet_cli.scoring.proteins import CodingSequence, find_coding
 
 VARIANTS, PROTEIN, CODING, REGION, GENOME = "variants.tsv", "protein.faa", "cds.fna", "region.fna", "genome.fna"
 _MISSING: Final = frozenset({"", "na", "nan", "none", "null"})
-_BASE_CHANGE: Final = re.compile(r"([ACGT])([1-9][0-9]*)([ACGT])")
+_BASE_CHANGE: Final = re.compile(r"([ACGT])([1-9][0-9]{0,8})([ACGT])")
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,7 @@ def _read_table(path: Path) -> tuple[set[str], Sequence[tuple[int, Mapping[str, 
     lines = [(number, line) for number, line in lines if line.strip() and not line.startswith("##")]
     if not lines:
         raise InputError(f"{path} is empty.")
-    (header,) = csv.reader([lines[0][1]], delimiter="\t")
-    names = [name.strip().lstrip("#").lower() for name in header]
+    names = [name.strip().strip('"').lstrip("#").lower() for name in lines[0][1].split("\t")]
     rows = []
     for number, line in lines[1:]:
         cells = line.split("\t")
@@ -195,9 +193,10 @@ def _number(path: Path, line: int, row: Mapping[str, str], column: str) -> float
 
 def _variant(path: Path, line: int, contig: str, row: Mapping[str, str]) -> Variant:
     position = row["pos"].strip()
-    if not position.isdigit():
+    number = whole_number(position)
+    if number is None:
         raise InputError(f"{path}:{line} has the position {position!r}, which is not a whole number from 1 up.")
-    return Variant(contig, int(position) - 1, row["ref"].strip().upper(), row["alt"].strip().upper())
+    return Variant(contig, number - 1, row["ref"].strip().upper(), row["alt"].strip().upper())
 
 
 def _base_changes(contig: str, text: str) -> tuple[Variant, ...]:

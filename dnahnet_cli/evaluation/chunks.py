@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Interval, Strand
-from dnahnet_cli.io.streams import Source, describe, name_some
+from dnahnet_cli.io.streams import Source, describe, name_some, whole_number
 
 if TYPE_CHECKING:
     from dnahnet_cli.scoring.boundaries import Chunks
@@ -151,14 +151,15 @@ def merged(scopes: Iterable[Interval]) -> list[Interval]:
 def parse_chunk(where: str, line: bytes, lengths: Mapping[str, int], stages: dict[bytes, int]) -> tuple[int, int, Key]:
     """Return start, end, and contig, strand and stage of a line of BED; `stages` is filled. Raises InputError."""
     fields = line.rstrip(b"\r\n").split(b"\t")
-    if len(fields) < 6 or not (fields[1].isdigit() and fields[2].isdigit()) or fields[5] not in (b"+", b"-"):
+    start, end = (whole_number(field.decode("latin-1")) for field in [*fields, b"", b""][1:3])
+    if len(fields) < 6 or start is None or end is None or fields[5] not in (b"+", b"-"):
         raise InputError(f"{where} is no chunk: contig, start, end, stage, score and strand, separated by tabs.")
-    contig, start, end = fields[0].decode("utf-8", "replace"), int(fields[1]), int(fields[2])
+    contig = fields[0].decode("utf-8", "replace")
     if fields[3] not in stages:
-        digits = fields[3].removeprefix(b"stage")
-        if not digits.isdigit() or int(digits) < 1:
+        stage = whole_number(fields[3].removeprefix(b"stage").decode("latin-1"))
+        if not stage:
             raise InputError(f"{where} has the stage {fields[3].decode('utf-8', 'replace')!r}: stage1, stage2, ...")
-        stages[fields[3]] = int(digits)
+        stages[fields[3]] = stage
     if contig not in lengths:
         raise InputError(f"{where}: no contig {contig!r} in the genome, which has {name_some(lengths)}.")
     if not start < end <= lengths[contig]:

@@ -26,7 +26,7 @@ from dnahnet_cli.evaluation.statistics import Floats
 from dnahnet_cli.genome import Gene, Strand
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import Annotation, read_genes
-from dnahnet_cli.io.streams import Source
+from dnahnet_cli.io.streams import Source, whole_number
 
 GENOMES: Final = ("genome.fna", "genome.fna.gz")
 PREFERRED: Final = "consensus"
@@ -232,10 +232,11 @@ class _Places:
         cells = [row.get(name, "").strip() for name in ("start", "end", "strand")]
         if any(cell.lower() in _MISSING for cell in cells):
             return None
-        start, end, strand = cells
-        if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end)) or strand not in ("+", "-"):
+        first, last, strand = cells
+        start, end = whole_number(first), whole_number(last)
+        if start is None or end is None or not 1 <= start <= end or strand not in ("+", "-"):
             raise InputError(
-                f"{where} places {locus} at {start!r} to {end!r}, strand {strand!r}: start and end are whole numbers "
+                f"{where} places {locus} at {first!r} to {last!r}, strand {strand!r}: start and end are whole numbers "
                 "from 1 up, in order, and the strand + or -."
             )
         contig = row.get("accession", "").strip()
@@ -247,7 +248,7 @@ class _Places:
         name = row.get("gene", "").strip() or (known.name if known else "") or locus
         words = [row.get("gene_or_description", ""), row.get("product", ""), known.product if known else ""]
         product = next((text.strip() for text in words if text.strip()), "")
-        return Gene(contig, Strand(strand), ((int(start) - 1, int(end)),), name, locus, product)
+        return Gene(contig, Strand(strand), ((start - 1, end),), name, locus, product)
 
 
 def _label_files(folder: Path) -> dict[str, Path]:

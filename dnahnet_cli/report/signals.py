@@ -20,7 +20,7 @@ from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.evaluation.chunks import PROVENANCE, Key, merged, parse_chunk
 from dnahnet_cli.genome import Interval, Strand
 from dnahnet_cli.io.bigwig import BEDGRAPH, BIGWIG
-from dnahnet_cli.io.streams import Source, describe
+from dnahnet_cli.io.streams import Source, describe, whole_number
 from dnahnet_cli.report.contigs import Contigs
 
 BIN_BP: Final = 1_000
@@ -99,11 +99,12 @@ def read_chunks(path: str, lengths: Mapping[str, int]) -> ChunkTracks:
             elif line.strip():
                 start, end, key = parse_chunk(f"{source.name}:{number}", line, lengths, stages)
                 score = line.split(b"\t", 5)[4]
-                if not score.isdigit():
+                thousandths = whole_number(score.decode("latin-1"))
+                if thousandths is None:
                     raise InputError(
                         f"{source.name}:{number} is no chunk: its score {score[:20]!r} is no whole number."
                     )
-                rows.setdefault(key, array("q")).extend((start, end, int(score)))
+                rows.setdefault(key, array("q")).extend((start, end, thousandths))
     if not rows:
         raise InputError(f"{path} holds no chunks.")
     for key, own in rows.items():

@@ -165,7 +165,7 @@ def _cell(where: str, name: str, text: str) -> Cell:
     if name not in _INTEGERS and name not in _FLOATS:
         return text
     try:
-        value = float(text) if name in _FLOATS else int(text)
+        value = float(text) if name in _FLOATS else int(text) if len(text) < 20 else math.nan
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

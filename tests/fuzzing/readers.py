@@ -31,7 +31,9 @@ from dnahnet_cli.cli.models import _description, _facts, _of_card
 from dnahnet_cli.consequences.annotator import Annotator
 from dnahnet_cli.consequences.load import read_gene_set
 from dnahnet_cli.errors import DnahnetError
-from dnahnet_cli.genome import Edit, Strand, Variant, decode, encode
+from dnahnet_cli.evaluation.assays import read_assay
+from dnahnet_cli.evaluation.organisms import read_organism
+from dnahnet_cli.genome import Edit, Interval, Strand, Variant, decode, encode
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.intake import Intake, read_names
 from dnahnet_cli.io.journal import Journal, _line
@@ -44,6 +46,9 @@ from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.io.variants import read_variants
 from dnahnet_cli.io.vcf import InfoField, VcfWriter
 from dnahnet_cli.networks.weights import find_model, load_model, save_weights
+from dnahnet_cli.report.contigs import Contigs
+from dnahnet_cli.report.signals import read_chunks
+from dnahnet_cli.report.tables import read_scored
 from dnahnet_cli.rows.variants import key_columns
 from dnahnet_cli.scoring.engine import Engine
 from dnahnet_cli.scoring.mutations import Mutant
@@ -516,6 +521,41 @@ def _read_manifest(path: Path) -> None:
     read_corpus([path])
 
 
+# --- what was measured, and what a page is made of ---
+
+ASSAY = b"mutant\tdms_score\tdms_score_bin\nA2V\t0.5\t1\nA2V:K3R\tNA\t\nM1*\t-1\t0\n"
+DNA_ASSAY = b"pos\tref\talt\tscore\n4\tG\tT\t0.9\n5\tCC\tC\t-1.3\n"
+BASE_ASSAY = b"variant\tscore\nG4T\t0.5\nG4T:C5A\t1\n"
+LABELS = b"locus_tag\tgene\taccession\tstart\tend\tstrand\tessential\nT1\trpsA\tc1\t1\t9\t+\t1\nT2\tx\tc2\t\t\t\tNA\n"
+CHUNKS = b"##dnahnet_model=x\nc1\t0\t3\tstage1\t1000\t+\nc1\t3\t60\tstage1\t7\t+\nc1\t0\t60\tstage2\t1000\t+\n"
+SCORED = b"##dnahnet_model=x\nchrom\tpos\tid\tref\talt\talt_index\tstatus\tllr\nc1\t5\t.\tA\tC\t1\tok\t-0.5\n"
+SCORED_VCF = b"##fileformat=VCFv4.2\n##INFO=<ID=DNAHNET_STATUS,Number=A,Type=String>\n"
+SCORED_VCF += b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+SCORED_VCF += b"c1\t5\t.\tA\tC,G\t.\t.\tDNAHNET_STATUS=ok,ok;DNAHNET_LLR=-0.5,1;DNAHNET_PRODUCT=a_b%3B\n"
+
+
+def _read_assay(path: Path) -> None:
+    path.replace(path.with_name("variants.tsv"))
+    path.with_name("cds.fna").write_text(">g\nATGGCCAAACAG\n")
+    path.with_name("region.fna").write_text(">r\nATGGCCAAACAGTTTGG\n")
+    path.with_name("variants.tsv").stat()
+    read_assay(path.parent)
+
+
+def _read_labels(path: Path) -> None:
+    path.replace(path.with_name("labels.tsv"))
+    path.with_name("genome.fna").write_text(f">c1\n{BASES[:60]}\n>c2\n{BASES[60:]}\n")
+    read_organism(path.parent)
+
+
+def _read_chunks(path: Path) -> None:
+    list(read_chunks(str(path), GENOME.lengths).tracks([Interval("c1", 0, 60)], Contigs(GENOME.lengths)))
+
+
+def _read_scored(path: Path) -> None:
+    list(read_scored(str(path), ("chrom", "pos", "status"), "score-variants").rows)
+
+
 def _literal(*seeds: bytes) -> Callable[[], Sequence[bytes]]:
     return lambda: seeds
 
@@ -558,6 +598,10 @@ READERS: dict[str, Reader] = {
     "shard-parquet": Reader(lambda: [_parquet_shard()], spoil_bytes, _read_shard),
     "2bit": Reader(_two_bit_seeds, spoil_bytes, _read_two_bit),
     "part": Reader(lambda: [_part()], _spoil_part, _read_part),
+    "assay": Reader(_literal(ASSAY, DNA_ASSAY, BASE_ASSAY), _rows, _read_assay),
+    "labels": Reader(_literal(LABELS), _rows, _read_labels),
+    "chunks": Reader(_literal(CHUNKS), _bed, _read_chunks),
+    "scored": Reader(_literal(SCORED, SCORED_VCF), _vcf, _read_scored),
     "manifest": Reader(_literal(MANIFEST), _rows, _read_manifest),
 }
 
