@@ -64,7 +64,7 @@ def merge(
     from pathlib import Path
 
     from dnahnet_cli.io.merged import write_merged, write_table
-    from dnahnet_cli.io.merged_chunks import track_names, write_chunks, write_tracks
+    from dnahnet_cli.io.merged_chunks import MergedTracks, write_chunks
     from dnahnet_cli.io.shards import ShardFile, in_order
     from dnahnet_cli.io.variant_output import format_of
     from dnahnet_cli.rows.genes import columns, with_ranks
@@ -80,15 +80,12 @@ def merge(
     _check_options(whole.counted, output_format, bigwig)
     problem = None
     if whole.counted == "bases":
-        names = track_names(parts)[0]
-        if bigwig and not names:
-            raise UsageError(f"--bigwig: {parts[0].name} was made without it.")
+        tracks = MergedTracks(bigwig, parts, clobber=clobber)
         scopes, problem = write_chunks(output, parts, added=added, clobber=clobber, index=write_index)
-        for path, has_values in write_tracks(bigwig, parts, scopes, folder) if bigwig else ():
-            if not has_values:
-                reporter.note(f"{path}: not written, because no base has a value")
-        if names and not bigwig:
-            reporter.note(f"the {len(names)} bigWigs of each shard are not joined: --bigwig PREFIX does it")
+        for path in tracks.write(scopes, folder):
+            reporter.note(f"{path}: not written, because no base has a value")
+        if tracks.num_given and not bigwig:
+            reporter.note(f"the {tracks.num_given} bigWigs of each shard are not joined: --bigwig PREFIX does it")
     else:
         format = output_format or (format_of(output) if output != "-" else "vcf" if parts[0].kind == "vcf" else "tsv")
         if whole.counted == "genes":

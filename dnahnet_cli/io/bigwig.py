@@ -117,7 +117,7 @@ class TrackOutput:
     OutputError for a place that cannot be written to.
     """
 
-    def __init__(self, path: str | Path, forbidden: Sequence[Path] = ()) -> None:
+    def __init__(self, path: str | Path, forbidden: Sequence[Path] = (), *, clobber: bool = True) -> None:
         self.path = Path(path)
         name = self.path.name.lower()
         self._is_bigwig = name.endswith(BIGWIG)
@@ -126,8 +126,8 @@ class TrackOutput:
             raise UsageError(f"The track {path} has an unknown suffix: use one of {known}.")
         if self._is_bigwig:
             _pybigtools()
-        self._text = open_output(path, forbidden=forbidden)
-        self._bytes = open_output(path, binary=True, forbidden=forbidden)
+        self._text = open_output(path, forbidden=forbidden, clobber=clobber)
+        self._bytes = open_output(path, binary=True, forbidden=forbidden, clobber=clobber)
 
     def write(self, track: Track, lengths: Mapping[str, int], provenance: Mapping[str, str]) -> bool:
         """Write a track, and the index of a bedGraph that ends in .gz; False, and no file, when it has no values.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Interval
 from dnahnet_cli.io.bigwig import Track, TrackFile, TrackOutput
 from dnahnet_cli.io.index import Order, index_output
@@ -43,36 +43,49 @@ def write_chunks(
     return covered.scopes(), index_output(path, format, 0, order, index)[1]
 
 
-def track_names(shards: Sequence[ShardFile]) -> list[list[str]]:
-    """Return the bigWigs of each shard as its header names them; their number is the same for all.
+class MergedTracks:
+    """The bigWigs of shards, to be written as PREFIX.stage1.fwd.bw and so on; none, and no output, without a prefix.
 
-    Raises InputError when only some have them, or others.
+    `num_given` is how many each shard was made with.
     """
-    names = [json.loads(shard.provenance.get("tracks", "[]")) for shard in shards]
-    for shard, own in zip(shards, names, strict=True):
-        if list(map(_ending, own)) != list(map(_ending, names[0])):
-            raise InputError(f"{shard.name} and {shards[0].name} have not the same bigWigs, as their headers say.")
-    return names
 
+    def __init__(self, prefix: str | None, shards: Sequence[ShardFile], *, clobber: bool = True) -> None:
+        """Find them all, and check where they go.
 
-def write_tracks(
-    prefix: str, shards: Sequence[ShardFile], scopes: Sequence[Interval], tmpdir: Path | None = None
-) -> Iterator[tuple[Path, bool]]:
-    """Write the bigWigs of shards as PREFIX.stage1.fwd.bw and so on; yield each name, and whether it has any values.
+        Raises InputError for one that is missing, or when only some shards have them; UsageError when none has; and as
+        `TrackOutput`.
+        """
+        self._shards = shards
+        names = [json.loads(shard.provenance.get("tracks", "[]")) for shard in shards]
+        for shard, own in zip(shards, names, strict=True):
+            if list(map(_ending, own)) != list(map(_ending, names[0])):
+                raise InputError(f"{shard.name} and {shards[0].name} have not the same bigWigs, as their headers say.")
+        self.num_given = len(names[0])
+        self._given: list[list[Path]] = []
+        self._outputs: list[TrackOutput] = []
+        if prefix is None:
+            return
+        if not self.num_given:
+            raise UsageError(f"--bigwig: {shards[0].name} was made without it.")
+        self._given = [[_found(shard, name) for name in own] for shard, own in zip(shards, names, strict=True)]
+        forbidden = [path for own in self._given for path in own]
+        self._outputs = [TrackOutput(prefix + _ending(name), forbidden, clobber=clobber) for name in names[0]]
 
-    `scopes` are the stretches that the shards cover. Raises InputError for a bigWig that is missing or of another
-    stretch, and as `TrackOutput`.
-    """
-    names = track_names(shards)
-    given = [[_found(shard, name) for name in own] for shard, own in zip(shards, names, strict=True)]
-    outputs = [TrackOutput(prefix + _ending(name), [path for own in given for path in own]) for name in names[0]]
-    for number, output in enumerate(outputs):
-        with Track(tmpdir) as track:
-            lengths: dict[str, int] = {}
-            for shard, own in zip(shards, given, strict=True):
-                parts = [part for _, part in parts_of(scopes, range(shard.part.start, shard.part.end))]
-                lengths |= _take(own[number], parts, track, every=".stage1." in _ending(names[0][number]))
-            yield output.path, output.write(track, lengths, {})
+    def write(self, scopes: Sequence[Interval], tmpdir: Path | None = None) -> list[Path]:
+        """Write them, where `scopes` are the stretches that the shards cover; return those that had no values.
+
+        Raises InputError for a bigWig of another stretch, and as `TrackOutput.write`.
+        """
+        without = []
+        for number, output in enumerate(self._outputs):
+            with Track(tmpdir) as track:
+                lengths: dict[str, int] = {}
+                for shard, own in zip(self._shards, self._given, strict=True):
+                    parts = [part for _, part in parts_of(scopes, range(shard.part.start, shard.part.end))]
+                    lengths |= _take(own[number], parts, track, every=".stage1." in output.path.name)
+                if not output.write(track, lengths, {}):
+                    without.append(output.path)
+        return without
 
 
 def _take(path: Path, parts: Sequence[Interval], track: Track, *, every: bool) -> dict[str, int]:
