@@ -250,6 +250,10 @@ def _sections(gathered: _Gathered, left_out: Sequence[str]) -> Iterable[Section 
     yield Section("browser", "Browser", '<div id="igv"></div><p id="place" class="hint" role="status"></p>')
     if gathered.variants:
         hint = "damage = -llr in nats; higher: the model finds the variant less likely. A row shows its place above."
+        if any(row.get("phred") is not None for row in gathered.variants.rows):
+            hint += (
+                " phred: 10 where one in ten random SNVs of this genome scores like that or worse, 20 one in a hundred."
+            )
         yield Section(
             "variants", "Variants", f'<p class="hint">{hint}</p><div class="rows" data-table="variants"></div>'
         )
