@@ -88,8 +88,8 @@ class Output(Generic[Stream]):
             target = Path(os.path.realpath(place))
             place = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
             # Opened by hand because the tempfile module makes files that only their owner can read.
+            self._private = place  # first: a signal that comes while it is being made must find it
             os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            self._private = place
         raw = _open_bgzip(place) if self._bgzip else place.open("wb")
         return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
 
