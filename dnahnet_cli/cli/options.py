@@ -73,7 +73,7 @@ Region = Annotated[
         "-r",
         "--region",
         metavar="CONTIG[:FROM-TO]",
-        help="Only this region, 1-based inclusive; repeatable.",
+        help="Only this region, 1-based inclusive, to the contig's end without TO; repeatable.",
         rich_help_panel=SELECTION,
         show_default=False,
     ),
