@@ -225,12 +225,12 @@ SECTIONS: Mapping[str, Sequence[Case]] = {
         Case("a zip or Excel file", _SCORE, {"calls.vcf": b"PK\x03\x04" + bytes(20)}),
         Case("UTF-16", _SCORE, {"calls.vcf": _HEAD.encode("utf-16")}),
         Case(
-            "a line that does not end (here 70 MB, 68 kB compressed)",
+            "a line that does not end (here 70 MB, 0.3 MB compressed)",
             _SCORE,
             {"calls.vcf": lambda: gzip.compress(_HEAD.encode() + b"c1" * 35_000_000, 1)},
         ),
         Case(
-            "a decompression bomb (here 1.1 GB of one letter, 5 MB compressed)",
+            "a decompression bomb (here 1.1 GB of blank lines, 5 MB compressed)",
             ("score-variants", "bomb.fa.gz", "calls.vcf"),
             {
                 "bomb.fa.gz": lambda: (
