@@ -34,6 +34,7 @@ TableFormat = Literal["tsv", "parquet"]
 _SUFFIXES: Final[Mapping[str, TableFormat]] = {".tsv": "tsv", ".tsv.gz": "tsv", ".parquet": "parquet"}
 _ROWS_PER_GROUP: Final = 65_536
 _VECTORS_PER_GROUP: Final = 2_048  # rows of a table with vectors, which are a thousand times as large
+_ROWS_AT_ONCE: Final = 2_048  # that are kept as Python's objects, which take ten times the room of Arrow's
 _BREAKS: Final = str.maketrans("\t\n\r", "   ")
 
 Cell: TypeAlias = "str | int | float | bool | npt.NDArray[np.float32] | None"
@@ -210,13 +211,17 @@ class _ParquetTable:
         self._rows = _Rows(columns)
         self._rows_per_group = _VECTORS_PER_GROUP if any(c.type == "vector" for c in columns) else _ROWS_PER_GROUP
         self._pending: list[list[Cell]] = []
+        self._batches: list[pa.RecordBatch] = []  # of the row group that is not complete yet
+        self._num_batched = 0
         self._sink = _Sink(file)
         self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
 
     def write(self, rows: Iterable[Mapping[str, object]]) -> None:
         for row in rows:
             self._pending.append(self._rows.values(row))
-            if len(self._pending) == self._rows_per_group:
+            if len(self._pending) == _ROWS_AT_ONCE:
+                self._batch()
+            if self._num_batched == self._rows_per_group:
                 self._flush()
 
     def finish(
@@ -224,19 +229,29 @@ class _ParquetTable:
     ) -> None:
         """Write what is pending and the footer; after an exception no footer, lest stdout look complete."""
         if error is None:
+            self._batch()
             self._flush()
         else:
             self._sink.dropping = True
         self._writer.close()
 
-    def _flush(self) -> None:
+    def _batch(self) -> None:
         import pyarrow as pa
 
         if self._pending:
             cells = zip(*self._pending, strict=True)
             arrays = [pa.array(column, field.type) for column, field in zip(cells, self._schema, strict=True)]
-            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+            self._batches.append(pa.record_batch(arrays, schema=self._schema))
+            self._num_batched += len(self._pending)
             self._pending.clear()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._batches:
+            self._writer.write_table(pa.Table.from_batches(self._batches), row_group_size=self._rows_per_group)
+            self._batches.clear()
+            self._num_batched = 0
 
 
 class _Sink:
