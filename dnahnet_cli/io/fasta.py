@@ -28,6 +28,7 @@ from dnahnet_cli.io.streams import Source, describe, name_some
 _CIRCULAR: Final = re.compile(r"(?:\bcircular|\btopology)\s*=\s*(?:true|circular)\b", re.IGNORECASE)
 _BLANKS: Final = b" \t\r\n"
 _LONGEST_HEADER: Final = 1 << 16  # bytes
+_BLOCK: Final = 1 << 20  # bases
 _NO_ASCII: Final = bytes([*range(128), *b"N" * 128])  # as a table: pyfaidx reads text
 _IUPAC: Final = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-.*"
 # pyfaidx decides by these suffixes that a file is compressed, whatever it holds.
@@ -91,12 +92,14 @@ class Fasta:
             raise InputError(
                 f"{contig}:{start + 1}-{end} is not within {contig}, which has {length} bases ({self.path})."
             )
-        if start == end:
-            return np.empty(0, dtype=np.uint8)
-        sequence: str = self._faidx.fetch(contig, start + 1, end)
-        if len(sequence) != end - start:
-            raise InputError(f"{self.path} changed while it was being read: run the command again.")
-        return encode(sequence)
+        codes = np.empty(end - start, dtype=np.uint8)
+        for low in range(start, end, _BLOCK):  # the text of a whole contig would take several times its room
+            high = min(low + _BLOCK, end)
+            sequence: str = self._faidx.fetch(contig, low + 1, high)
+            if len(sequence) != high - low:
+                raise InputError(f"{self.path} changed while it was being read: run the command again.")
+            codes[low - start : high - start] = encode(sequence)
+        return codes
 
     def close(self) -> None:
         self._faidx.close()
