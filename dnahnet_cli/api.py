@@ -57,6 +57,7 @@ from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 from dnahnet_cli.scoring.fitness import saturation, score_mutants
 from dnahnet_cli.scoring.generate import GenerateOptions, generate
 from dnahnet_cli.scoring.likelihood import likelihoods
+from dnahnet_cli.scoring.proteins import CodingSequence
 from dnahnet_cli.scoring.reading import TileGrid
 from dnahnet_cli.scoring.variants import VariantScorer
 
@@ -162,18 +163,24 @@ class Model:
         *,
         protocol: Literal["single", "multi"] = "single",
         id_attr: str | None = None,
+        regions: Sequence[str] | None = None,
         suffix: int = 512,
         context: int = 1024,
         strand: StrandName = "both",
         circular: Circular = "auto",
     ) -> Rows:
-        """Rank genes by how badly stop codons in them surprise the model. All are scored before the first row."""
+        """Rank the genes that regions touch, by how badly stop codons in them surprise the model.
+
+        All are scored before the first row.
+        """
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
                 annotation = genes_of(genome, opened, genes, id_attr)
                 engine = self._engine(opened, circular, suffix, context, strand, annotation.circular)
-                yield from gene_rows.ranked(score_genes(engine, annotation.genes, Protocol(protocol)))
+                only = None if regions is None else intervals(opened, regions)
+                chosen = gene_rows.touched(annotation.genes, only)
+                yield from gene_rows.ranked(score_genes(engine, chosen, Protocol(protocol)))
 
         provenance = self._provenance(context, strand, suffix=suffix, protocol=protocol)
         return Rows(gene_rows.columns(), rows(), provenance)
@@ -183,11 +190,16 @@ class Model:
         genome: Genome,
         *,
         regions: Sequence[str] | None = None,
+        stages: Collection[int] | None = None,
         context: int = 1024,
         strand: StrandName = "both",
         circular: Circular = "auto",
     ) -> Rows:
         """Give the chunks of all stages, sorted: 0-based half-open, with the probability of the cut that opens each."""
+        num_stages = self.network.config.num_stages
+        wanted = frozenset(stages if stages is not None else range(1, num_stages + 1))
+        if not wanted or not 1 <= min(wanted) <= max(wanted) <= num_stages:
+            raise UsageError(f"stages {sorted(wanted)}: model {self.name} has {num_stages}")
         kinds = {"start": "int", "end": "int", "stage": "int", "probability": "float"}
         names = ("chrom", "start", "end", "stage", "probability", "strand")
         columns = [Column(name, kinds.get(name, "str")) for name in names]  # type: ignore[arg-type]
@@ -200,7 +212,8 @@ class Model:
                         values = (chunks.start, chunks.end, chunks.stage, chunks.probability, chunks.reverse)
                         for start, end, stage, probability, reverse in zip(*(v.tolist() for v in values), strict=True):
                             cells = (scope.contig, start, end, stage, probability, "-" if reverse else "+")
-                            yield dict(zip(names, cells, strict=True))
+                            if stage in wanted:
+                                yield dict(zip(names, cells, strict=True))
 
         return Rows(columns, rows(), self._provenance(context, strand))
 
@@ -232,17 +245,28 @@ class Model:
         *,
         genome: Genome | None = None,
         protein: str | Path | None = None,
+        positions: tuple[int, int] | None = None,
+        stops: bool = False,
+        measured: str | None = None,
         suffix: int = 128,
         context: int = 1024,
         strand: StrandName = "both",
     ) -> Rows:
-        """Score mutants of one gene, from a file or as texts such as M69L; all single substitutions unless given."""
-        given = mutants_of(mutants)
+        """Score mutants of one gene, from a file or as texts such as M69L; all single substitutions unless given.
+
+        These may be limited to `positions`, the first and the last residue from 1, and `stops` adds stop codons.
+        `measured` names the column of measurements in a file.
+        """
+        if mutants is not None and (positions is not None or stops):
+            raise UsageError("positions and stops choose among all single substitutions: give no mutants")
+        given = mutants_of(mutants, measured)
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome if genome is not None else gene) as opened:
                 coding = coding_of(gene, opened, protein)
-                chosen = given or MutantList(tuple(saturation(coding.protein.rstrip("*"))))
+                chosen = given or MutantList(
+                    tuple(saturation(coding.protein, _residues(coding, positions), stops=stops))
+                )
                 engine = self._engine(opened, "none", suffix, context, strand)
                 for index, row in enumerate(score_mutants(engine, coding, chosen.mutants)):
                     yield mutant_rows.row_of(row, chosen, index)
@@ -337,3 +361,12 @@ class Model:
             "strand": strand,
             **{key: str(value) for key, value in more.items()},
         }
+
+
+def _residues(coding: CodingSequence, positions: tuple[int, int] | None) -> range:
+    """Return places of residues, from 0, by the first and the last from 1. Raises UsageError."""
+    length = len(coding.protein.rstrip("*"))
+    first, last = positions or (1, length)
+    if not 1 <= first <= last <= length:
+        raise UsageError(f"positions {first}, {last}: expected two within 1 to {length}")
+    return range(first - 1, last)

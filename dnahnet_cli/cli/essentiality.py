@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dnahnet_cli.cli.kept import ByUnits
-    from dnahnet_cli.genome import Gene, Interval
+    from dnahnet_cli.genome import Gene
     from dnahnet_cli.io.genes import Annotation
     from dnahnet_cli.pictures import RankedGene
     from dnahnet_cli.scoring.engine import Engine
@@ -132,7 +132,7 @@ def essentiality(
     from dnahnet_cli.cli.shard import parse_shard, plan_genes
     from dnahnet_cli.io.table import open_table
     from dnahnet_cli.pictures import PictureOutput, draw_ranking
-    from dnahnet_cli.rows.genes import columns, gene_row, ranked
+    from dnahnet_cli.rows.genes import columns, gene_row, ranked, touched
     from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 
     wanted = parse_shard(shard)
@@ -147,7 +147,7 @@ def essentiality(
     inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
     with Session(request, reporter) as session:
         annotation = _annotation(session, genes, id_attr, reporter)
-        chosen = _inside(annotation.genes, session.regions(region, regions_file))
+        chosen = touched(annotation.genes, session.regions(region, regions_file))
         engine = session.engine(annotation.circular)
         provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
         made_by = {
@@ -202,15 +202,6 @@ def _annotation(session: Session, genes: str | None, id_attr: str | None, report
     annotation = call_genes(session.fasta)
     reporter.note(f"{len(annotation.genes):,} genes called with pyrodigal")
     return annotation
-
-
-def _inside(genes: Sequence[Gene], regions: Sequence[Interval] | None) -> Sequence[Gene]:
-    """Return the genes that regions touch, all without regions."""
-    from dnahnet_cli.genome import Interval
-
-    if regions is None:
-        return genes
-    return [g for g in genes if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
 
 
 def _digest_of(genes: Sequence[Gene]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dnahnet_cli.io.table import Column
 
 if TYPE_CHECKING:
+    from dnahnet_cli.genome import Gene, Interval
     from dnahnet_cli.scoring.essentiality import GeneScore
     from dnahnet_cli.scoring.inserts import InsertScore
 
@@ -105,3 +106,12 @@ def insert_row(insert: InsertScore) -> dict[str, Any]:
         "score_antisense": scored.score_antisense,
         "scored_bp": min(lengths, default=None),
     }
+
+
+def touched(genes: Sequence[Gene], regions: Sequence[Interval] | None) -> Sequence[Gene]:
+    """Return the genes that regions touch, all without regions."""
+    from dnahnet_cli.genome import Interval
+
+    if regions is None:
+        return genes
+    return [g for g in genes if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]

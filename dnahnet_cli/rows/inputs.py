@@ -82,11 +82,11 @@ def open_variants(
         yield (Record((Variant(chrom, pos - 1, ref, alt),)) for chrom, pos, ref, alt in given)
 
 
-def mutants_of(given: str | Path | Iterable[str] | None) -> MutantList | None:
-    """Read mutants from a file, or take texts such as M69L. Raises InputError."""
+def mutants_of(given: str | Path | Iterable[str] | None, measured: str | None = None) -> MutantList | None:
+    """Read mutants from a file, with its column of measurements, or take texts such as M69L. Raises InputError."""
     if given is None:
         return None
-    return read_mutants(str(given)) if isinstance(given, str | Path) else MutantList(tuple(given))
+    return read_mutants(str(given), measured) if isinstance(given, str | Path) else MutantList(tuple(given))
 
 
 def coding_of(gene: Genome, within: Fasta | Sequences, protein: str | Path | None) -> CodingSequence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "other.vcf").write_text(other)
     (tmp_path / "names").write_text("other chr1\n")
     (tmp_path / "gene.fa").write_text(f">gene\n{GENE}\n")
-    (tmp_path / "m.tsv").write_text("mutant\tscore\nK2R\t1.5\nW2R\t2\nc.4_6del\t\n")
+    (tmp_path / "m.tsv").write_text("mutant\tscore\tother\nK2R\t1.5\t7\nW2R\t2\t\nc.4_6del\t\t1\n")
     return tmp_path
 
 
@@ -79,6 +80,18 @@ CASES: dict[str, tuple[list[str], Any]] = {
     "essentiality": (
         ["essentiality", "genome.fa", "genes.gff", "--protocol", "multi", "--suffix", "100", "--circular", "all"],
         lambda m: m.essentiality("genome.fa", "genes.gff", protocol="multi", suffix=100, circular="all"),
+    ),
+    "genes of a region": (
+        ["essentiality", "genome.fa", "genes.gff", "-r", "chr1:450-1000"],
+        lambda m: m.essentiality("genome.fa", "genes.gff", regions=["chr1:450-1000"]),
+    ),
+    "some of the saturation": (
+        ["fitness", "gene.fa", "--saturate", "--positions", "2-3", "--stops"],
+        lambda m: m.fitness("gene.fa", positions=(2, 3), stops=True),
+    ),
+    "named measurements": (
+        ["fitness", "gene.fa", "m.tsv", "--measured", "other"],
+        lambda m: m.fitness("gene.fa", "m.tsv", measured="other"),
     ),
     "fitness": (["fitness", "gene.fa", "m.tsv"], lambda m: m.fitness("gene.fa", "m.tsv")),
     "saturation": (["fitness", "gene.fa", "--saturate"], lambda m: m.fitness("gene.fa")),
@@ -127,6 +140,7 @@ def test_boundaries_are_the_lines_of_the_bed(call: Call, model: dnahnet.Model) -
         ]
         for r in rows
     ]
+    assert list(model.boundaries("genome.fa", stages=[2])) == [row for row in rows if row["stage"] == 2]
     frame = model.boundaries("genome.fa", regions=["chr1:1-100"]).to_pandas()
     assert (frame["end"] - frame["start"]).groupby([frame["stage"], frame["strand"]]).sum().tolist() == [100] * 4
 
@@ -161,6 +175,9 @@ def test_what_is_wrong_raises(model: dnahnet.Model) -> None:
         (lambda: list(model.score_variants("genome.fa", genes="calls.vcf")), InputError),
         (lambda: model.embed("genome.fa", stages=[9]), UsageError),
         (lambda: list(model.essentiality({"a": "ACGT"})), UsageError),
+        (lambda: model.boundaries("genome.fa", stages=[0]), UsageError),
+        (lambda: model.fitness("gene.fa", ["K2R"], stops=True), UsageError),
+        (lambda: list(model.fitness("gene.fa", positions=(3, 99))), UsageError),
         (lambda: dnahnet.load_model("nonsense"), DnahnetError),
         (lambda: dnahnet.load_model(device="abacus"), UsageError),
         (lambda: dnahnet.load_model(dtype="float8"), UsageError),
@@ -192,6 +209,9 @@ def test_the_page_works_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None
         exec(compile(block, str(PAGE), "exec"), names)
     shown = capsys.readouterr().out
     assert "missing.fa does not exist" in shown and "spanning_deletion None" in shown
-    methods = re.findall(r"^\| `(\w+)\(", PAGE.read_text(), re.MULTILINE)
+    methods = dict(re.findall(r"^\| `(\w+)\((.*?)\)`", PAGE.read_text(), re.MULTILINE))
     public = {name for name in vars(dnahnet.Model) if not name.startswith("_")}
     assert set(methods) == public
+    for name, given in methods.items():
+        described = re.findall(r"(\w+)(?:=[^,]*)?(?:, |$)", given.replace("*, ", "").replace('("",)', "0"))
+        assert described == list(inspect.signature(getattr(dnahnet.Model, name)).parameters)[1:], name
