@@ -2,6 +2,7 @@
 # make results DATA=<folder>: every evaluation of the bundled model, and docs/results.md (docs/how-to.md).
 # make fuzz: spoilt files into every reader, for hours; FUZZ="vcf gff -n 20000" for some (tests/fuzzing).
 # make wheel: the packages, in dist/. make docs: the documentation as a site, in build/site/.
+# make sbom: what is installed, as a bill of materials (CycloneDX), in build/sbom.json.
 
 PYTHON ?= python3
 VENV = .venv
@@ -151,6 +152,18 @@ docs: $(INSTALLED)
 	@test -x $(BIN)/mkdocs || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The site is in build/site/; begin with index.html"
+
+# The tool gets an environment of its own, so that it is not listed itself. It asks the network for nothing.
+CYCLONEDX = cyclonedx-bom==7.5.0
+SBOM = build/cyclonedx
+
+.PHONY: sbom
+sbom: $(INSTALLED)
+	@test -x $(SBOM)/bin/cyclonedx-py || { $(PYTHON) -m venv $(SBOM) && \
+		$(SBOM)/bin/python -m pip install --quiet --disable-pip-version-check '$(CYCLONEDX)'; }
+	$(SBOM)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o build/sbom.json
+	@echo "The bill of materials is in build/sbom.json"
 
 clean:
 	rm -rf $(VENV) demo-out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,12 +1,13 @@
 """Does memory grow with the number of variants, or with the length of a contig? Peak memory of real runs, as a table.
 
-    python benchmarks/long_runs.py [--only tsv vcf parquet boundaries score] [--many 1000000] [--json OUT]
+    python benchmarks/long_runs.py [--only tsv vcf parquet boundaries score] [--many 1000000] [--scan BASES]
 
 Every run is a process of its own with a network of a few hundred parameters, so that thousands of variants are scored
 in a second: what grows would grow with any network. What a network needs on top does not depend on how long a run is.
 
 - Variants: one at every fifth base of a random contig of 5 Mb, all in one run, and the first 10,000 of them in another.
-- Contigs: random bases, 10 and 100 Mb, both strands.
+- Contigs: random bases, 10 and 100 Mb, both strands, whole or (--scan) their last bases only: a contig is held whole
+  whatever is read of it.
 
 Peak memory is the kernel's `ru_maxrss` of the process. The last line is one JSON object. Exit status 1: something has
 grown by more than a tenth.
@@ -84,8 +85,7 @@ def write_variants(path: str, number: int) -> int:
     other = dict(zip("ACGT", "CGTA", strict=True))
     with open(path, "w") as file:
         file.write("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
-        start = left = 0
-        left = number
+        start, left = 0, number
         for block in bases(length, 1):
             for at, ref in enumerate(block[::EVERY][:left].tobytes().decode()):
                 file.write(f"c\t{start + at * EVERY + 1}\t.\t{ref}\t{other[ref]}\t.\t.\t.\n")
@@ -118,13 +118,13 @@ def variant_runs(output: str, many: int) -> Iterator[Run]:
         yield measure(f"score-variants, {output}", number, "score-variants", "genome.fa", "some.vcf", *options)
 
 
-def contig_runs(command: str) -> Iterator[Run]:
-    """Read a long contig and one ten times as long."""
+def contig_runs(command: str, scan: int | None) -> Iterator[Run]:
+    """Read a long contig and one ten times as long, or the last `scan` bases of each."""
     for length in (LONGEST, 10 * LONGEST):
         write_contig("genome.fa", length)
-        yield measure(
-            command, length, command, "genome.fa", "-o", "scan.out" if command == "boundaries" else "scan.tsv"
-        )
+        region = ("-r", f"c:{length - scan + 1}-{length}") if scan else ()
+        name = "chunks.bed" if command == "boundaries" else "score.tsv"
+        yield measure(command, length, command, "genome.fa", "-o", name, *region)
 
 
 def main() -> int:
@@ -132,6 +132,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Peak memory of long runs")
     parser.add_argument("--only", nargs="+", choices=known, default=known)
     parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--scan", type=int, help="read this many bases of a contig; all of 100 Mb take hours")
     parser.add_argument("--folder", help="where files of about 1 GB may lie for a while")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -144,7 +145,7 @@ def main() -> int:
         weights.start()
         weights.join()
         for what in given.only:
-            runs += variant_runs(what, given.many) if what in SUFFIXES else contig_runs(what)
+            runs += variant_runs(what, given.many) if what in SUFFIXES else contig_runs(what, given.scan)
         os.chdir("/")
     grown = {one.what: other.peak_mib / one.peak_mib for one, other in zip(runs[::2], runs[1::2], strict=True)}
     text = json.dumps({"runs": [asdict(run) for run in runs], "grown": {k: round(v, 3) for k, v in grown.items()}})
