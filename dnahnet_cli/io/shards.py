@@ -209,13 +209,17 @@ def in_order(shards: Sequence[ShardFile]) -> list[ShardFile]:
             raise InputError(f"{shard.name} is {shard.kind}, {first.name} is {first.kind}: shards are of one format.")
         if shard.part.index in of_run:
             other = of_run[shard.part.index].name
-            raise InputError(f"{shard.name} and {other} are both shard {shard.part.index} of {shard.part.number}.")
+            raise InputError(
+                f"{shard.name} and {other} are both shard {shard.part.index} of {shard.part.number}: give each once."
+            )
         of_run[shard.part.index] = shard
     missing = [str(i) for i in islice((i for i in range(1, first.part.number + 1) if i not in of_run), 11)]
     if missing:
         shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
         num_missing = first.part.number - len(of_run)
-        raise InputError(f"{num_missing:,} of {first.part.number:,} shards are missing: {shown}.")
+        raise InputError(
+            f"{num_missing:,} of {first.part.number:,} shards are missing: {shown}. Give the outputs of all."
+        )
     ordered = [of_run[index] for index in sorted(of_run)]
     ends = [0, *(shard.part.end for shard in ordered)]
     if [shard.part.start for shard in ordered] != ends[:-1] or ends[-1] != first.part.total:

@@ -71,7 +71,8 @@ def find_model(name_or_path: str) -> ModelFile:
             known = ", ".join(bundled_models()) or "none"
             raise ModelError(f"no model named {name_or_path!r}; bundled: {known}. A file must end in .safetensors")
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as weights:
+            sha256 = hashlib.file_digest(weights, "sha256").hexdigest()
     except OSError as error:
         reason = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
         raise ModelError(f"{path} cannot be read: {reason}. Check the path.") from error
