@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -82,6 +83,8 @@ class Cluster:
         except Exception as error:
             reason = str(error).partition("\n")[0]
             raise WorkerError(f"--address {self.address}: no Ray cluster could be joined there: {reason}") from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray's own prints where it was received
 
     def room(self, device: str, threads: int) -> tuple[str, int]:
         """Return what each worker computes on, cpu or cuda, and how many there can be. Raises DeviceError."""

@@ -2,8 +2,8 @@
 
 A worker is a process somewhere that computes one unit at a time. A thread here stands for each, takes the next unit as
 soon as its worker is free, and waits for the answer. Few units are under way at a time, so that memory stays as it is
-however many there are. A unit whose worker is lost goes to the next that is free; a worker that had done something is
-started again.
+however many there are. A unit whose worker is lost goes to the next that is free, and the worker is started again,
+unless it is lost time and again before it has done anything.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dnahnet_cli.errors import WorkerError
 
 AHEAD: Final = 3  # units that are under way or done before their turn, for each worker
 TRIES: Final = 3  # that are ended by the loss of their worker, before the unit is to blame
+IDLE_LIVES: Final = 2  # in a row in which a worker does nothing, before it is given up
 
 
 class WorkerLost(Exception):
@@ -114,19 +115,20 @@ class Crew:
         return job
 
     def _stand_for(self, worker: Worker) -> None:
-        """Have a worker do what there is to do, life after life, until it ends before it has done anything."""
+        """Have a worker do what there is to do, life after life."""
+        idle_lives = 0
         while True:
-            num_done = 0
             try:
                 worker.start()
                 while (job := self._queue.get()).number != _LAST:
                     self._do(worker, job)
-                    num_done += 1
+                    idle_lives = -1  # not counting this one
                 return
             except Exception as error:
+                idle_lives += 1
                 if self._closed:
                     return
-                if not num_done:
+                if idle_lives == IDLE_LIVES or not isinstance(error, WorkerLost):
                     self._give_up(error)
                     return
                 self._say(f"{error}; it is started again")

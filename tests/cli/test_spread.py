@@ -53,6 +53,8 @@ class Shared:
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
+            # A shell's background jobs ignore it, and so do their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def workers(self) -> list[int]:

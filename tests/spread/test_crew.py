@@ -90,7 +90,21 @@ def test_without_a_worker_there_is_an_error() -> None:
             got.extend(results)
         with pytest.raises(WorkerError):
             list(crew.map([1]))
-    assert sum("started again" in text for text in said) == 2 and sum("going on without" in text for text in said) == 1
+    # Each is started again after it did something, and once more after it did not start.
+    assert sum("started again" in text for text in said) == 4 and sum("going on without" in text for text in said) == 1
+
+
+def test_a_worker_that_cannot_be_used_is_given_up_at_once() -> None:
+    class Unusable(Squarer):
+        def start(self) -> None:
+            raise ValueError("another version")
+
+    said: list[str] = []
+    with Crew([Unusable("1"), Squarer("2")], said.append) as crew:
+        assert list(crew.map(range(5))) == [0, 1, 4, 9, 16]
+    assert said == ["another version; going on without it"]
+    with Crew([Unusable("1")]) as crew, pytest.raises(WorkerError, match="another version"):
+        list(crew.map(range(5)))
 
 
 def test_a_unit_that_ends_every_worker_is_an_error() -> None:
