@@ -41,9 +41,9 @@ app = typer.Typer(
 
     From an assembly, its annotation and a VCF to a page to look at:
 
-      dnahnet score-variants genome.fa calls.vcf --genes annotation.gff --null 1000 -o scored.vcf.gz
+      dnahnet score-variants genome.fa calls.vcf --genes genes.gff -o scored.tsv
 
-      dnahnet report genome.fa --genes annotation.gff --variants scored.vcf.gz""",
+      dnahnet report genome.fa --genes genes.gff --variants scored.tsv""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

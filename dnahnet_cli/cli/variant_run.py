@@ -28,6 +28,8 @@ from dnahnet_cli.scoring.calibration import Null, null_snvs, score_snvs
 from dnahnet_cli.scoring.engine import Engine
 from dnahnet_cli.scoring.variants import EXPLANATION, ScoreUnits, Status, VariantScorer
 
+_LOOKED_AT = 1000  # variants, before a null is scored
+
 
 @dataclass(frozen=True)
 class Job:
@@ -195,7 +197,10 @@ class _Scoring:
     def write(self, intake: Intake, out: VariantOutput, snvs: list[Variant]) -> Counter[str]:
         """Score the null and all variants, write the output, and return how often each consequence occurs."""
         variants = intake.variants()
-        first = list(islice(variants, 1))  # what cannot be read is said now, not after the null has been scored
+        # What cannot be read, or does not fit the genome, is said now, not after the null has been scored.
+        first = list(islice(variants, _LOOKED_AT if snvs else 1))
+        if snvs and self.shard is None:
+            self._check_all(first)
         null = self._null(snvs) if snvs and first else None
         self.reporter.start("variants", None)
         consequences: Counter[str] = Counter()
@@ -222,6 +227,15 @@ class _Scoring:
             return Null.of(score_snvs(engine, snvs, self.reporter.advance, self.score_units))
         finally:
             self.reporter.stop()
+
+    def _check_all(self, first: Sequence[Variant]) -> None:
+        """Raise as `_check` would at the end, where these are all variants and no status is ok."""
+        statuses = [self.scorer.status_of(variant) for variant in first]
+        if len(first) < _LOOKED_AT and Status.OK not in statuses:
+            self.scorer.counts.update(statuses)
+            for variant, status in zip(first, statuses, strict=True):
+                self.scorer.first.setdefault(status, variant)
+            self._check()
 
     def _check(self) -> None:
         """Raise when there were rows and none could be scored; before the output is given its name."""
