@@ -14,6 +14,7 @@ import numpy as np
 
 from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand, reverse_complement
 
+_BLOCK = 1 << 18  # positions looked at together, so that a chromosome's words are never held all at once
 _WORD = 6  # letters compared at once: enough to leave few candidates, few enough to be quick over a chromosome
 
 
@@ -157,12 +158,24 @@ def canonical_origin(codes: Codes) -> int:
     length = len(codes)
     if length < 2:
         return 0
-    candidates = np.arange(length)
-    offset = 0
+    best, found = 5**_WORD, [np.arange(0)]
+    for low in range(0, length, _BLOCK):
+        own = np.arange(low, min(low + _BLOCK, length))
+        words = _words(codes, own)
+        if words.min() < best:
+            best, found = words.min(), []
+        found.append(own[words == best])
+    candidates, offset = np.concatenate(found), _WORD
     while len(candidates) > 1 and offset < length:
-        word = np.zeros(len(candidates), dtype=np.int64)
-        for step in range(_WORD):
-            word = word * 5 + codes[(candidates + offset + step) % length]
-        candidates = candidates[word == word.min()]
+        words = _words(codes, candidates + offset)
+        candidates = candidates[words == words.min()]
         offset += _WORD
     return int(candidates[0])
+
+
+def _words(codes: Codes, positions: np.ndarray) -> np.ndarray:
+    """Return the words that begin at some positions of a circle, as numbers in their alphabetical order."""
+    words = np.zeros(len(positions), dtype=np.int64)
+    for step in range(_WORD):
+        words = words * 5 + codes[(positions + step) % len(codes)]
+    return words
