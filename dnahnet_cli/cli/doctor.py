@@ -17,8 +17,10 @@ import typer
 from dnahnet_cli import __version__
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, write_summary
-from dnahnet_cli.cli.session import Request, load_network, resolve_device
+from dnahnet_cli.cli.request import Request
+from dnahnet_cli.cli.session import load_network
 from dnahnet_cli.errors import DnahnetError
+from dnahnet_cli.networks.devices import resolve_device
 
 NEEDED = ("torch", "numpy", "pandas", "pyarrow", "pyfaidx", "pysam", "safetensors", "typer", "rich")
 # What is installed only when asked for: the package, the extra that brings it, and what it is for.

@@ -10,7 +10,8 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
-from dnahnet_cli.cli.session import Request, engine_options, load_network
+from dnahnet_cli.cli.request import Request, engine_options
+from dnahnet_cli.cli.session import load_network
 from dnahnet_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, close, peak_memory_mib, write_summary
-from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.cli.request import Request
+from dnahnet_cli.cli.session import Session
 from dnahnet_cli.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import typer
 
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter
-from dnahnet_cli.cli.session import Request, Session, Spread
+from dnahnet_cli.cli.request import Request, Spread
+from dnahnet_cli.cli.session import Session
 from dnahnet_cli.errors import UsageError
 
 VariantFormat = Literal["tsv", "tsv.gz", "parquet", "vcf", "vcf.gz", "bcf"]

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnahnet_cli.cli.session import Session, engine_options, strands, threads_of
+from dnahnet_cli.cli.request import engine_options, strands, threads_of
 from dnahnet_cli.errors import OutputError, UsageError
 from dnahnet_cli.networks.devices import resolve_dtype, split_devices
 
 if TYPE_CHECKING:
+    from dnahnet_cli.cli.session import Session
     from dnahnet_cli.scoring.engine import Engine
     from dnahnet_cli.spread.crew import Worker
     from dnahnet_cli.spread.work import Recipe

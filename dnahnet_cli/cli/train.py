@@ -199,7 +199,7 @@ def train(
 
     import torch
 
-    from dnahnet_cli.cli.session import resolve_device
+    from dnahnet_cli.networks.devices import resolve_device
     from dnahnet_cli.networks.presets import PRESETS
     from dnahnet_cli.training.hardware import describe_device
     from dnahnet_cli.training.loop import Trainer
@@ -296,7 +296,7 @@ def _fastest(dtype: o.DTypeChoice, group: Processes) -> tuple[torch.dtype, float
     """Return the compute dtype and its matrix products in FLOP/s; `auto` takes bfloat16 where it is measured faster."""
     import torch
 
-    from dnahnet_cli.cli.session import resolve_dtype
+    from dnahnet_cli.networks.devices import resolve_dtype
     from dnahnet_cli.training.hardware import matmul_ceiling
 
     if dtype != "auto":

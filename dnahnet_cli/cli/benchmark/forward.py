@@ -137,7 +137,7 @@ def _machine(device: str, dtype: o.DTypeChoice, memory_limit: float | None, max_
     import torch
 
     from dnahnet_cli.benchmarking.passes import Machine, available_memory
-    from dnahnet_cli.cli.session import resolve_device, resolve_dtype
+    from dnahnet_cli.networks.devices import resolve_device, resolve_dtype
 
     where = resolve_device(device)
     limit = 0.8 * available_memory(where) if memory_limit is None else memory_limit * 2**30

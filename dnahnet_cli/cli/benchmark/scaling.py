@@ -213,7 +213,7 @@ def _setup(
     tokens: int, length: int, heldout_windows: int, heldout_length: int, device: str, dtype: o.DTypeChoice
 ) -> Setup:
     from dnahnet_cli.benchmarking.runs import Setup
-    from dnahnet_cli.cli.session import resolve_device
+    from dnahnet_cli.networks.devices import resolve_device
 
     compute = "bfloat16" if dtype == "auto" else dtype
     return Setup(tokens, length, heldout_windows, heldout_length, compute, resolve_device(device))

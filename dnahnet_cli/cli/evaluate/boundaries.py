@@ -15,7 +15,8 @@ from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.evaluate import common as e
 from dnahnet_cli.cli.evaluate.common import folder_of
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
-from dnahnet_cli.cli.session import Request, Session
+from dnahnet_cli.cli.request import Request
+from dnahnet_cli.cli.session import Session
 from dnahnet_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.evaluate import common as e
 from dnahnet_cli.cli.evaluate.common import folder_of, provenance_of
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
-from dnahnet_cli.cli.session import Request, engine_options, load_network, strands
+from dnahnet_cli.cli.request import Request, engine_options, strands
+from dnahnet_cli.cli.session import load_network
 from dnahnet_cli.errors import InputError, StrictError
 
 if TYPE_CHECKING:
