@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,10 +48,13 @@ def test_what_is_broken_is_said_and_fails(tmp_path: Path, monkeypatch: pytest.Mo
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(b"nothing")
     weights.with_suffix(".json").write_text('{"sha256": "0"}')
-    result = invoke("doctor", "--model", weights, "--tmpdir", tmp_path / "missing", "-t", "1")
+    folder = tmp_path / "gone"
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(folder))
+    result = invoke("doctor", "--model", weights, "-t", "1")
     assert result.exit_code == 1 and "3 of" in result.stderr and "checks failed" in result.stderr
     failed = {what: text for status, what, text in lines_of(result) if status == "fail"}
     assert failed.keys() == {"weights", "temporary", "self-test"} and "sha256 differs" in failed["weights"]
+    assert str(folder) in failed["temporary"]
     monkeypatch.setenv("DNAHNET_KERNELS", "magic")
     from dnahnet_cli.ops.backend import kernels
 
