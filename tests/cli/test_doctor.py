@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
