@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TableFormat = Literal["tsv", "parquet"]
 _SUFFIXES: Final[Mapping[str, TableFormat]] = {".tsv": "tsv", ".tsv.gz": "tsv", ".parquet": "parquet"}
-_ROWS_PER_GROUP: Final = 65_536
+_ROWS_PER_GROUP: Final = 16_384
 _VECTORS_PER_GROUP: Final = 2_048  # rows of a table with vectors, which are a thousand times as large
 _ROWS_AT_ONCE: Final = 2_048  # that are kept as Python's objects, which take ten times the room of Arrow's
 _BREAKS: Final = str.maketrans("\t\n\r", "   ")

@@ -229,7 +229,7 @@ LONG = {
     "fitness": ["fitness", "long.fa", "--saturate"],
     "score": ["score", "many.fa"],
     "embed": ["embed", "many.fa"],
-    "generate": ["generate", "-n", "5000", "-l", "50"],
+    "generate": ["generate", "-n", "5000", "-l", "20"],
 }
 
 
