@@ -44,14 +44,14 @@ from dnahnet_cli.evaluation.assays import Assay, find_assays, read_assay
 from dnahnet_cli.evaluation.fitness import fitness_rows
 from dnahnet_cli.evaluation.mutants import AssayScores, FitnessOptions, Known, score_assay
 from dnahnet_cli.evaluation.statistics import Floats, auroc, interval, resampled_auroc, resamples
-from dnahnet_cli.genome import Gene, Strand
+from dnahnet_cli.genome import Gene, GenomeSource, Strand
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.model.config import ModelConfig
 from dnahnet_cli.model.hnet import HNet
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.weights import DEFAULT_MODEL, find_model, load_model, save_weights
-from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource
+from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 from dnahnet_cli.scoring.reading import TileGrid
 

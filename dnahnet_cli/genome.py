@@ -6,9 +6,10 @@ files are read and written. Sequences are numpy arrays of uint8 codes: A 0, C 1,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,24 @@ def decode(codes: Codes) -> str:
 def reverse_complement(codes: Codes) -> Codes:
     """Return the other strand, read in its own direction."""
     return _COMPLEMENT[codes[::-1]]
+
+
+class GenomeSource(Protocol):
+    """Where sequences come from; `io.fasta.Fasta` is one."""
+
+    @property
+    def lengths(self) -> dict[str, int]: ...
+
+    def codes(self, contig: str, start: int, end: int) -> Codes:
+        """Return the codes of [start, end) of the forward strand."""
+        ...
+
+
+def blocks(genome: GenomeSource, contig: str, size: int = 1 << 20) -> Iterator[Codes]:
+    """Yield the codes of a contig block by block, for what needs all of them but not at once."""
+    length = genome.lengths[contig]
+    for low in range(0, length, size):
+        yield genome.codes(contig, low, min(low + size, length))
 
 
 class Strand(Enum):

@@ -24,9 +24,9 @@ from dnahnet_cli import __version__
 from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.cli.session import Session
 from dnahnet_cli.errors import InputError, Interrupted, UsageError
-from dnahnet_cli.genome import Edit, Strand
+from dnahnet_cli.genome import Edit, GenomeSource, Strand, blocks
 from dnahnet_cli.io.journal import Journal
-from dnahnet_cli.scoring.engine import Engine, GenomeSource, ScanUnit, StrandScore, TileCuts
+from dnahnet_cli.scoring.engine import Engine, ScanUnit, StrandScore, TileCuts
 from dnahnet_cli.scoring.variants import UnitScores
 
 Unit = TypeVar("Unit")
@@ -177,7 +177,8 @@ def digest_of_genome(genome: GenomeSource) -> str:
     digest = hashlib.sha256()
     for name, length in genome.lengths.items():
         digest.update(f"{name}\t{length}\n".encode())
-        digest.update(genome.codes(name, 0, length).tobytes())
+        for codes in blocks(genome, name):
+            digest.update(codes.tobytes())
     return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,22 +19,13 @@ import numpy.typing as npt
 from dnahnet_cli.consequences.coding import Coding, LocalEdit
 from dnahnet_cli.consequences.effects import Effect, Term
 from dnahnet_cli.genetic_code import DEFAULT_CODE, genetic_code
-from dnahnet_cli.genome import Codes, Gene, Strand, Variant, decode, encode, reverse_complement
+from dnahnet_cli.genome import Gene, GenomeSource, Strand, Variant, decode, encode, reverse_complement
 from dnahnet_cli.io.rnas import RnaGene
 
 UPSTREAM_BP: Final = 250
 MOST_SHIFT_BP: Final = 500  # how far an indel is moved through a repeat
 INTRON_BP: Final = 10  # a shorter gap between two parts is a programmed frameshift
 _KEPT: Final = 4096  # genes held translated
-
-
-class Bases(Protocol):
-    """Where sequences come from; `io.fasta.Fasta` is one."""
-
-    @property
-    def lengths(self) -> dict[str, int]: ...
-
-    def codes(self, contig: str, start: int, end: int) -> Codes: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ class Annotator:
 
     def __init__(
         self,
-        genome: Bases,
+        genome: GenomeSource,
         genes: Iterable[Gene],
         noncoding: Iterable[RnaGene] = (),
         circular: frozenset[str] = frozenset(),

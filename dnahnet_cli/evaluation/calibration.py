@@ -19,10 +19,9 @@ import numpy as np
 
 from dnahnet_cli.evaluation.regions import CODON1, INTERGENIC, OTHER_RNA, RRNA, Features, coding_positions, is_clear
 from dnahnet_cli.evaluation.statistics import Floats, auroc, holm, interval, resampled_auroc, resamples, two_sided_p
-from dnahnet_cli.genome import Codes, Strand, Variant, encode, reverse_complement
+from dnahnet_cli.genome import Codes, GenomeSource, Strand, Variant, encode, reverse_complement
 from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.scoring.calibration import Null
-from dnahnet_cli.scoring.engine import GenomeSource
 from dnahnet_cli.scoring.proteins import translate
 
 THRESHOLDS: Final = (1, 2, 3, 5, 7, 10, 13, 15, 17, 20, 23, 25, 30)

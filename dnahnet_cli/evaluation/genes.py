@@ -32,10 +32,10 @@ from dnahnet_cli.baselines.markov import MarkovModel
 from dnahnet_cli.evaluation.baselines import codon_adaptation, codon_weights
 from dnahnet_cli.evaluation.organisms import Organism, Skip
 from dnahnet_cli.evaluation.statistics import Floats, Indices, midranks
-from dnahnet_cli.genome import Codes, Gene, Interval, Strand, reverse_complement
+from dnahnet_cli.genome import Codes, Gene, GenomeSource, Interval, Strand, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.table import Column, open_table
-from dnahnet_cli.scoring.engine import Engine, GenomeSource
+from dnahnet_cli.scoring.engine import Engine
 from dnahnet_cli.scoring.essentiality import GeneScore, GeneStatus, Protocol, knock_out
 from dnahnet_cli.scoring.likelihood import likelihoods
 

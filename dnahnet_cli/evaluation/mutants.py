@@ -24,10 +24,10 @@ from dnahnet_cli.evaluation import baselines
 from dnahnet_cli.evaluation.assays import Assay
 from dnahnet_cli.evaluation.nucleotides import fits, joined_edits
 from dnahnet_cli.evaluation.statistics import Floats
-from dnahnet_cli.genome import Codes, Edit, Variant, encode, reverse_complement
+from dnahnet_cli.genome import Codes, Edit, GenomeSource, Variant, encode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.table import Column, open_table
-from dnahnet_cli.scoring.engine import Engine, GenomeSource
+from dnahnet_cli.scoring.engine import Engine
 from dnahnet_cli.scoring.proteins import (
     CodingSequence,
     Mutation,

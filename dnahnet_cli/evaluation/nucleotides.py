@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dnahnet_cli.genome import Edit, Variant, encode
-from dnahnet_cli.scoring.engine import GenomeSource
+from dnahnet_cli.genome import Edit, GenomeSource, Variant, encode
 
 
 def fits(genome: GenomeSource, changes: Sequence[Variant]) -> bool:

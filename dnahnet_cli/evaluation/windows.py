@@ -127,15 +127,16 @@ def sum_windows(
         classes = classes_of(contig, length)
         for strand_at, strand in enumerate(engine.strands):
             reading = engine.reading(contig, strand)
+            codes = reading.codes[:]
             class_L = np.zeros(length, dtype=np.uint8) if classes is None else classes[strand]
             forward_L = reading.to_forward(np.arange(length))
-            cells = _Cells(sums, strand_at, reading.codes, window_L[forward_L], class_L[forward_L])
+            cells = _Cells(sums, strand_at, codes, window_L[forward_L], class_L[forward_L])
             cells.add_network(engine, reading, progress)
-            reached = reading.codes[: int(np.flatnonzero(cells.window_L >= 0)[-1]) + 1]
+            reached = codes[: int(np.flatnonzero(cells.window_L >= 0)[-1]) + 1]
             adaptive = np.concatenate(list(adaptive_log_probs(reached, order)))
             cells.add(ADAPTIVE, np.arange(len(reached)), -adaptive)
             for name, model in fitted.items():
-                cells.add(name, np.arange(length), -model.log_probs(reading.codes).astype(np.float64))
+                cells.add(name, np.arange(length), -model.log_probs(codes).astype(np.float64))
     return sums
 
 

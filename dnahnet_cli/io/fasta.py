@@ -9,6 +9,7 @@ case, and no index can be stale. The pass takes about a second per gigabase. Wha
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -80,6 +81,7 @@ class Fasta:
         except BaseException:
             self._folder.cleanup()
             raise
+        self._as_opened = self._state()
         self.lengths: dict[str, int] = {record.name: record.length for record in records}
         self.circular = frozenset(record.name for record in records if _CIRCULAR.search(record.header))
 
@@ -96,10 +98,15 @@ class Fasta:
         for low in range(start, end, _BLOCK):  # the text of a whole contig would take several times its room
             high = min(low + _BLOCK, end)
             sequence: str = self._faidx.fetch(contig, low + 1, high)
-            if len(sequence) != high - low:
+            if len(sequence) != high - low or self._state() != self._as_opened:
                 raise InputError(f"{self.path} changed while it was being read: run the command again.")
             codes[low - start : high - start] = encode(sequence)
         return codes
+
+    def _state(self) -> tuple[int, int]:
+        """Return what changes when somebody writes into the open file; one in its place is another file."""
+        state = os.fstat(self._faidx.file.fileno())
+        return state.st_size, state.st_mtime_ns
 
     def close(self) -> None:
         self._faidx.close()
@@ -159,11 +166,11 @@ class Fasta:
                     "Names (up to the first blank) must differ: rename one."
                 )
             line_of[name] = line
-            following = data.find(b"\n>", body_start - 1)
+            following = _find(data, b"\n>", body_start - 1)
             body_end = len(data) if following < 0 else following + 1
-            body = data[body_start:body_end]
-            yield _Record(header, (body_start, body_end), *_layout(body))
-            line += 1 + body.count(b"\n")
+            layout, num_line_ends = _layout(data, body_start, body_end)
+            yield _Record(header, (body_start, body_end), *layout)
+            line += 1 + num_line_ends
             position = -1 if following < 0 else body_end
 
     def _first_header(self, data: mmap.mmap) -> tuple[int, int]:
@@ -195,32 +202,72 @@ class Fasta:
                 return
 
 
-def _layout(body: bytes) -> tuple[int, int, int]:
-    """Return length, bases per line and bytes per line of a contig's text.
+def _find(data: mmap.mmap, what: bytes, start: int) -> int:
+    """Return where two letters stand next, or -1. What was looked at does not stay in memory."""
+    for low in range(max(start, 0), len(data), _BLOCK):
+        found = data.find(what, low, low + _BLOCK + 1)
+        if found >= 0:
+            return found
+        _forget(data, low)
+    return -1
+
+
+def _forget(data: mmap.mmap, low: int) -> None:
+    """Let go of the pages of a block of a mapped file, which count as this program's memory."""
+    low -= low % mmap.PAGESIZE
+    if hasattr(mmap, "MADV_DONTNEED"):
+        data.madvise(mmap.MADV_DONTNEED, low, min(_BLOCK, len(data) - low))
+
+
+def _layout(data: mmap.mmap, start: int, end: int) -> tuple[tuple[int, int, int], int]:
+    """Return length, bases per line and bytes per line of a contig's text [start, end), and its number of line ends.
 
     Bases per line is -1 when lines differ, and where there are letters that are not ASCII.
     """
-    length = len(body) - sum(body.count(blank) for blank in (b" ", b"\t", b"\r", b"\n"))
-    if length == 0:
-        return 0, 0, 0
-    first_end = body.find(b"\n")
+    if start == end:
+        return (0, 0, 0), 0
+    first_end = data.find(b"\n", start, end)
     if first_end < 0:
-        first_end = len(body)
-    line_bytes = first_end + 1
-    line_bases = len(body[:first_end].removesuffix(b"\r"))
-    if line_bases == 0 or not body.isascii():
-        return length, -1, 0
+        first_end = end
+    line_bytes = first_end + 1 - start
+    line_bases = line_bytes - 1 - (data[first_end - 1 : first_end] == b"\r" and line_bytes > 1)
+    line_end = data[start + line_bases : min(start + line_bytes, end)]
     # Lines are even when all blanks stand where lines of this size end, and the last line is not longer.
-    text = body.rstrip(_BLANKS)
-    line_end = body[line_bases:line_bytes]
-    num_line_ends, rest = divmod(len(text) - 1, line_bytes)
-    letters = np.frombuffer(text, dtype=np.uint8)
-    at_places = all(
-        np.all(letters[line_bases + offset :: line_bytes][:num_line_ends] == blank)
-        for offset, blank in enumerate(line_end)
-    )
-    even = at_places and rest < line_bases and len(text) - num_line_ends * len(line_end) == length
-    return length, line_bases if even else -1, line_bytes
+    text_bytes = _end_of_text(data, start, end) - start
+    num_full, rest = divmod(max(0, text_bytes - 1), max(1, line_bytes))
+    num_blanks = num_line_ends = 0
+    even = line_bases > 0 and rest < line_bases
+    for low in range(start, end, _BLOCK):
+        block = data[low : min(low + _BLOCK, end)]
+        num_blanks += sum(block.count(blank) for blank in (b" ", b"\t", b"\r", b"\n"))
+        num_line_ends += block.count(b"\n")
+        letters = np.frombuffer(block, dtype=np.uint8)[: max(0, start + num_full * line_bytes - low)]
+        even = (
+            even
+            and block.isascii()
+            and all(
+                np.all(letters[(start + line_bases + offset - low) % line_bytes :: line_bytes] == blank)
+                for offset, blank in enumerate(line_end)
+            )
+        )
+        if len(block) == _BLOCK:
+            _forget(data, low)
+    length = end - start - num_blanks
+    if length == 0:
+        return (0, 0, 0), num_line_ends
+    even = even and text_bytes - num_full * len(line_end) == length
+    return (length, line_bases if even else -1, line_bytes if line_bases else 0), num_line_ends
+
+
+def _end_of_text(data: mmap.mmap, start: int, end: int) -> int:
+    """Return where the blanks begin that [start, end) ends with."""
+    while end > start:
+        tail = data[max(start, end - _BLOCK) : end]
+        kept = len(tail.rstrip(_BLANKS))
+        if kept:
+            return end - len(tail) + kept
+        end -= len(tail)
+    return start
 
 
 def _rewrite(data: mmap.mmap, records: Sequence[_Record], target: Path) -> list[_Record]:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.genome import N_CODE, Edit, Variant, decode, encode
-from dnahnet_cli.scoring.engine import Engine, GenomeSource
+from dnahnet_cli.genome import N_CODE, Edit, GenomeSource, Variant, decode, encode
+from dnahnet_cli.scoring.engine import Engine
 from dnahnet_cli.scoring.variants import UNIT, ScoreUnits
 
 Float64: TypeAlias = npt.NDArray[np.float64]

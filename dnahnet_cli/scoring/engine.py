@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from threading import Event
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from dnahnet_cli.errors import DnahnetError
-from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand
+from dnahnet_cli.genome import N_CODE, Codes, Edit, GenomeSource, Strand
 from dnahnet_cli.model.chunking import StageTrace
 from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.network import Network
@@ -37,15 +37,6 @@ JOB_BRANCHES: Final = 1024
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class GenomeSource(Protocol):
-    """Where sequences come from; `io.fasta.Fasta` is one."""
-
-    @property
-    def lengths(self) -> dict[str, int]: ...
-
-    def codes(self, contig: str, start: int, end: int) -> Codes: ...
 
 
 class NumericalError(DnahnetError):
@@ -178,8 +169,9 @@ class Engine:
         """Return a contig along a strand; the last few are kept."""
         key = (contig, strand)
         if key not in self._readings:
-            codes = self.genome.codes(contig, 0, self.genome.lengths[contig])
-            self._readings[key] = Reading.of(contig, codes, strand, contig in self.circular, self.options.grid)
+            self._readings[key] = Reading.of(
+                self.genome, contig, strand, circular=contig in self.circular, grid=self.options.grid
+            )
             while len(self._readings) > 8:
                 self._readings.popitem(last=False)
         self._readings.move_to_end(key)

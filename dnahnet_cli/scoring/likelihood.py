@@ -239,7 +239,7 @@ class _Tiles:
 
 def _of_own_bases(scan: TileScan) -> npt.NDArray[np.float32]:
     """Return the log-probability of each of a tile's bases, (L,); 0 for an N, which is not predicted."""
-    codes = scan.reading.codes[scan.start :][: len(scan.log_probs_L4)]
+    codes = scan.reading.codes[scan.start : scan.start + len(scan.log_probs_L4)]
     known = np.flatnonzero(codes < N_CODE)
     log_probs_L = np.zeros(len(codes), dtype=np.float32)
     log_probs_L[known] = scan.log_probs_L4[known, codes[known]]

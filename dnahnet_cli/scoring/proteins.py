@@ -27,8 +27,8 @@ import numpy.typing as npt
 
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genetic_code import genetic_code
-from dnahnet_cli.genome import Codes, Edit, Gene, Strand, decode, encode, reverse_complement
-from dnahnet_cli.scoring.engine import Engine, GenomeSource, StrandScore
+from dnahnet_cli.genome import Codes, Edit, Gene, GenomeSource, Strand, decode, encode, reverse_complement
+from dnahnet_cli.scoring.engine import Engine, StrandScore
 
 AMINO_ACID_OF: Final = genetic_code(11).amino_acid_of
 START_CODONS: Final = genetic_code(11).starts  # M where a protein begins

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 
-from dnahnet_cli.genome import N_CODE, Codes, Edit, Strand, reverse_complement
+from dnahnet_cli.genome import N_CODE, Codes, Edit, GenomeSource, Strand, reverse_complement
 
 _BLOCK = 1 << 18  # positions looked at together, so that a chromosome's words are never held all at once
 _WORD = 6  # letters compared at once: enough to leave few candidates, few enough to be quick over a chromosome
@@ -52,22 +53,54 @@ class LocalEdit:
 
 
 @dataclass(frozen=True)
+class StrandCodes:
+    """The codes of one strand of a contig in reading direction, read as they are asked for and never held."""
+
+    genome: GenomeSource
+    contig: str
+    strand: Strand
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, places: int) -> np.uint8: ...
+    @overload
+    def __getitem__(self, places: slice) -> Codes: ...
+    def __getitem__(self, places: int | slice) -> np.uint8 | Codes:
+        if isinstance(places, int):
+            found: np.uint8 = self[places : places + 1][0]
+            return found
+        start, end, _ = places.indices(self.length)
+        end = max(start, end)
+        if self.strand is Strand.FORWARD:
+            return self.genome.codes(self.contig, start, end)
+        return reverse_complement(self.genome.codes(self.contig, self.length - end, self.length - start))
+
+
+@dataclass(frozen=True)
 class Reading:
-    """One strand of one contig in reading direction. `codes` starts at the origin of a circular contig."""
+    """One strand of one contig in reading direction.
+
+    `codes` starts at the origin of a circular contig, which is held; of a linear one, of any length, nothing is.
+    """
 
     contig: str
     strand: Strand
-    codes: Codes
+    codes: Codes | StrandCodes
     circular: bool
     origin: int  # the position of codes[0] on this strand, counted in reading direction from the file's end of it
     grid: TileGrid
 
     @classmethod
-    def of(cls, contig: str, codes: Codes, strand: Strand, circular: bool, grid: TileGrid) -> Reading:
-        """Read `codes` (the forward strand as in the file) along `strand`."""
-        if strand is Strand.REVERSE:
-            codes = reverse_complement(codes)
-        origin = canonical_origin(codes) if circular else 0
+    def of(cls, genome: GenomeSource, contig: str, strand: Strand, *, circular: bool, grid: TileGrid) -> Reading:
+        """Read a contig of a genome along a strand."""
+        lazy = StrandCodes(genome, contig, strand, genome.lengths[contig])
+        if not circular:
+            return cls(contig, strand, lazy, circular, 0, grid)
+        codes = lazy[:]
+        origin = canonical_origin(codes)
         if origin:
             codes = np.concatenate([codes[origin:], codes[:origin]])
         return cls(contig, strand, codes, circular, origin, grid.for_reading(len(codes), circular))
@@ -94,6 +127,7 @@ class Reading:
         """Return local bases [start, end); on a circle they wrap, on a line they end where the contig ends."""
         if not self.circular:
             return self.codes[max(start, 0) : end]
+        assert not isinstance(self.codes, StrandCodes)  # circles are held
         return self.codes[np.arange(start, end) % len(self)]
 
     def to_forward(self, local: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 
-from dnahnet_cli.genome import Edit, Strand
+from dnahnet_cli.genome import Edit, GenomeSource, Strand
 from dnahnet_cli.model.network import Network
-from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource, ScanUnit, StrandScore, TileScan
+from dnahnet_cli.scoring.engine import Engine, EngineOptions, ScanUnit, StrandScore, TileScan
 from dnahnet_cli.spread.crew import Crew
 from dnahnet_cli.spread.work import Unit
 

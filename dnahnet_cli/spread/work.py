@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from dnahnet_cli.genome import Codes, Edit, Strand
+from dnahnet_cli.genome import Codes, Edit, GenomeSource, Strand, blocks
 from dnahnet_cli.networks.allocator import keep_freed_memory
 from dnahnet_cli.networks.weights import ModelFile, load_model
-from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource, ScanUnit
+from dnahnet_cli.scoring.engine import Engine, EngineOptions, ScanUnit
 
 Unit = tuple[Literal["score"], Sequence[Edit]] | tuple[Literal["scan"], ScanUnit]
 
@@ -35,8 +35,9 @@ class PackedGenome:
 def pack(genome: GenomeSource, path: Path) -> None:
     """Write the codes (uint8) of all contigs, one after the other."""
     with path.open("wb") as file:
-        for contig, length in genome.lengths.items():
-            genome.codes(contig, 0, length).tofile(file)
+        for contig in genome.lengths:
+            for codes in blocks(genome, contig):
+                codes.tofile(file)
 
 
 def packed(path: Path) -> Codes:

@@ -28,10 +28,10 @@ from dnahnet_cli.evaluation.genes import (
 )
 from dnahnet_cli.evaluation.organisms import LabelSet, Organism, Skip, find_organisms, read_organism, training_match
 from dnahnet_cli.evaluation.statistics import DeLong, holm
-from dnahnet_cli.genome import Gene, Interval, Strand, encode
+from dnahnet_cli.genome import Gene, GenomeSource, Interval, Strand, encode
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.model.hnet import HNet
-from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource
+from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.essentiality import Protocol, score_genes
 from dnahnet_cli.scoring.likelihood import likelihoods
 from dnahnet_cli.training.packed import Genome

@@ -24,9 +24,9 @@ from dnahnet_cli.evaluation.mutants import (
     position_entropy,
     score_assay,
 )
-from dnahnet_cli.genome import Codes, Edit, Strand, Variant, reverse_complement
+from dnahnet_cli.genome import Codes, Edit, GenomeSource, Strand, Variant, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
-from dnahnet_cli.scoring.engine import Engine, EngineOptions, GenomeSource
+from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.proteins import Mutation, score_mutations, synonymous_codons, translate
 from dnahnet_cli.scoring.reading import TileGrid
 from dnahnet_cli.scoring.variants import VariantScorer

@@ -65,8 +65,8 @@ def slow(engine: Engine) -> dict[str, np.ndarray]:
         for number, window in enumerate(WINDOWS):
             reading = engine.reading(window.contig, strand)
             classes = classify(GENES if window.contig == "c" else [], [], len(reading))[strand]
-            adaptive = np.concatenate(list(adaptive_log_probs(reading.codes, ORDER)))
-            static = fitted.log_probs(reading.codes)
+            adaptive = np.concatenate(list(adaptive_log_probs(reading.codes[:], ORDER)))
+            static = fitted.log_probs(reading.codes[:])
             for scan in engine.scan(reading, range(reading.num_tiles)):
                 for local in range(scan.start, scan.start + len(scan.log_probs_L4)):
                     place, code = int(reading.to_forward(np.array([local]))[0]), int(reading.codes[local])

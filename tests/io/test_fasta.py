@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import decode, encode
+from dnahnet_cli.io import fasta as fasta_module
 from dnahnet_cli.io.fasta import Fasta
 
 from .conftest import COMPRESSIONS
@@ -61,9 +62,12 @@ def test_layouts_of_the_same_genome_read_the_same(write, text: bytes) -> None:
     sequences=st.lists(st.text("ACGTN", max_size=30), min_size=1, max_size=4),
     widths=st.lists(st.integers(1, 9), min_size=1, max_size=3),
     line_end=st.sampled_from(["\n", "\r\n"]),
+    block=st.sampled_from([1, 2, 5, 13, 1 << 20]),
     data=st.data(),
 )
-def test_any_stretch_of_any_layout(sequences: list[str], widths: list[int], line_end: str, data: st.DataObject) -> None:
+def test_any_stretch_of_any_layout(
+    sequences: list[str], widths: list[int], line_end: str, block: int, data: st.DataObject
+) -> None:
     text = ""
     for number, sequence in enumerate(sequences):
         text += f">c{number}{line_end}"
@@ -72,10 +76,12 @@ def test_any_stretch_of_any_layout(sequences: list[str], widths: list[int], line
             width = widths[line % len(widths)]
             text += sequence[start : start + width] + line_end
             start, line = start + width, line + 1
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fasta_module, "_BLOCK", block)
         path = Path(folder) / "genome.fa"
         path.write_bytes(text.encode())
         with Fasta(path) as fasta:
+            assert list(fasta.lengths.values()) == [len(sequence) for sequence in sequences]
             for number, sequence in enumerate(sequences):
                 start = data.draw(st.integers(0, len(sequence)))
                 end = data.draw(st.integers(start, len(sequence)))
@@ -158,6 +164,15 @@ def test_nothing_is_left_behind(write, tmp_path: Path) -> None:
         Fasta(path, tmpdir=scratch)
     assert list(scratch.iterdir()) == []
     assert {entry.name for entry in tmp_path.iterdir()} == {"genome.fa", "scratch"}
+
+
+def test_a_genome_that_is_written_into_while_it_is_open_is_refused(write) -> None:
+    path = write(b">c\nACGTACGT\n")
+    with Fasta(path) as fasta:
+        assert decode(fasta.codes("c", 0, 4)) == "ACGT"
+        path.write_bytes(b">c\nTTTTTTTTTT\n")
+        with pytest.raises(InputError, match="changed while it was being read"):
+            fasta.codes("c", 0, 4)
 
 
 def test_a_changed_genome_is_read_anew(write) -> None:

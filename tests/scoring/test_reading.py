@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnahnet_cli.genome import Strand, encode
+from dnahnet_cli.genome import Strand, encode, reverse_complement
 from dnahnet_cli.scoring import reading
-from dnahnet_cli.scoring.reading import Reading, TileGrid, canonical_origin
+from dnahnet_cli.scoring.reading import Reading, StrandCodes, TileGrid, canonical_origin
+from tests.conftest import MemoryGenome
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.sampled_from([1, 3, 7]))
@@ -35,5 +36,17 @@ def test_the_origin_does_not_depend_on_the_blocks(letters: list[int], block: int
 def test_a_place_is_written_as_people_write_it(
     strand: Strand, circular: bool, start: int, end: int, place: str
 ) -> None:
-    own = Reading.of("c", encode("TGCAACGT"), strand, circular, TileGrid())
+    own = Reading.of(MemoryGenome({"c": "TGCAACGT"}), "c", strand, circular=circular, grid=TileGrid())
     assert own.place(start, end) == place
+
+
+@given(st.text("ACGTN", max_size=12), st.sampled_from(list(Strand)), st.data())
+def test_a_strand_that_is_read_as_needed_is_the_strand(bases: str, strand: Strand, data: st.DataObject) -> None:
+    codes = encode(bases)
+    whole = codes if strand is Strand.FORWARD else reverse_complement(codes)
+    lazy = StrandCodes(MemoryGenome({"c": bases}), "c", strand, len(bases))
+    start, end = (data.draw(st.none() | st.integers(-15, 15)) for _ in range(2))
+    assert lazy[start:end].tolist() == whole[start:end].tolist() and len(lazy) == len(whole)
+    if bases:
+        at = data.draw(st.integers(0, len(bases) - 1))
+        assert lazy[at] == whole[at]

@@ -19,8 +19,9 @@ from dnahnet_cli.errors import InputError, StrictError, UsageError
 if TYPE_CHECKING:
     from dnahnet_cli.evaluation.genes import GeneOptions, GeneScores
     from dnahnet_cli.evaluation.organisms import Organism
+    from dnahnet_cli.genome import GenomeSource
     from dnahnet_cli.networks.weights import ModelFile
-    from dnahnet_cli.scoring.engine import Engine, GenomeSource
+    from dnahnet_cli.scoring.engine import Engine
 
 ProtocolChoice = Literal["single", "multi", "both"]
 

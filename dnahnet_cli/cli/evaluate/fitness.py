@@ -19,8 +19,9 @@ from dnahnet_cli.errors import InputError, StrictError
 if TYPE_CHECKING:
     from dnahnet_cli.evaluation.assays import Assay
     from dnahnet_cli.evaluation.mutants import AssayScores, FitnessOptions
+    from dnahnet_cli.genome import GenomeSource
     from dnahnet_cli.networks.weights import ModelFile
-    from dnahnet_cli.scoring.engine import Engine, GenomeSource
+    from dnahnet_cli.scoring.engine import Engine
 
 CodonChoice = Literal["nearest", "mean"]
 
