@@ -6,6 +6,7 @@ import gzip
 import io
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,15 @@ def bgzip(data: bytes) -> bytes:
     end = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
     blocks = []
     for start in range(0, len(data), 40):
-        member = gzip.compress(data[start : start + 40])
+        member = gzip.compress(data[start : start + 40], mtime=0)
         size = len(member) + 8 - 1
         extra = b"\x06\x00BC\x02\x00" + size.to_bytes(2, "little")
         blocks.append(member[:3] + b"\x04" + member[4:10] + extra + member[10:])
     return b"".join(blocks) + end
 
 
-COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "bgzip": bgzip}
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": partial(gzip.compress, mtime=0),
+    "bgzip": bgzip,
+}
