@@ -261,6 +261,8 @@ def start(command: list[str], **options: object) -> subprocess.Popen[str]:
         text=True,
         env=environment,
         start_new_session=True,
+        # A shell's background jobs ignore SIGINT, and their children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,  # type: ignore[call-overload]
     )
 
