@@ -78,6 +78,11 @@ def _facts(file: ModelFile) -> dict[str, Any]:
     }
 
 
+def _beginning(record: Mapping[str, Any]) -> str:
+    name = record.get("model") or record.get("checkpoint")
+    return f"{name} ({record['bases_seen']:,} bases seen)" if record.get("bases_seen") else f"{name}"
+
+
 def _cell(value: object) -> str:
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
@@ -96,6 +101,7 @@ def _description(file: ModelFile) -> list[str]:
         ("trained on", f"{data['genomes']} genomes of {data.get('genera', '?')} genera" if "genomes" in data else None),
         ("held out", data.get("split")),
         ("bases seen", f"{facts['bases_seen']:,}" if facts["bases_seen"] else None),
+        ("begun from", _beginning(training["begun_from"]) if training.get("begun_from") else None),
         (
             "training",
             f"{training['minutes_spent']:.0f} minutes on {training.get('hardware', '?')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     import torch
 
+    from dnahnet_cli.model.config import Config
     from dnahnet_cli.training.card import Baselines
     from dnahnet_cli.training.evaluation import HeldOut
     from dnahnet_cli.training.loop import TrainConfig, Trainer
+    from dnahnet_cli.training.origin import Origin
     from dnahnet_cli.training.packed import Corpus
     from dnahnet_cli.training.parts import PartFolder
     from dnahnet_cli.training.processes import Processes
@@ -82,18 +84,36 @@ def train(
             rich_help_panel=o.SELECTION,
         ),
     ] = 9,
+    begin_with: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL|CHECKPOINT",
+            help="Begin with trained weights: a bundled model, a .safetensors file or a checkpoint's folder. "
+            "A --preset with more layers adds them.",
+            rich_help_panel=STEP,
+            show_default=False,
+        ),
+    ] = None,
     arch: Annotated[
-        Architecture, typer.Option("--arch", help="Kind of network: dnaHNet, or a rival.", rich_help_panel=STEP)
-    ] = "dnahnet",
+        Architecture | None,
+        typer.Option(
+            "--arch",
+            help="Kind of network: dnaHNet, or a rival. [dnahnet, or that of --from]",
+            rich_help_panel=STEP,
+            show_default=False,
+        ),
+    ] = None,
     preset: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--preset",
             help="Shape of the network: tiny, small or base, by parameters. A rival that has no chunks has tiny-flops "
-            "and so on too, by operations per base.",
+            "and so on too, by operations per base. [small, or that of --from]",
             rich_help_panel=STEP,
+            show_default=False,
         ),
-    ] = "small",
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -193,6 +213,8 @@ def train(
 
       dnahnet train genomes/manifest.tsv --arch transformer --preset tiny --minutes 10 -o rival
 
+      dnahnet train a.fa b.fa c.fa --heldout c --from dnahnet-small --minutes 3 --learning-rate 5e-4 -o tuned
+
       dnahnet train parts/ --watch --minutes 25 --stop-after 9 --resume -o run
     """
     from pathlib import Path
@@ -200,19 +222,17 @@ def train(
     import torch
 
     from dnahnet_cli.networks.devices import resolve_device
-    from dnahnet_cli.networks.presets import PRESETS
     from dnahnet_cli.training.hardware import describe_device
     from dnahnet_cli.training.loop import Trainer
     from dnahnet_cli.training.memory import keep_freed_memory
     from dnahnet_cli.training.processes import processes
 
-    if preset not in PRESETS[arch]:
-        raise UsageError(f"--preset {preset}: expected one of {', '.join(PRESETS[arch])}")
     if (minutes is not None and steps is not None) or (minutes is not None and not 0 < minutes < math.inf):
         raise UsageError("the length of a run is a number of --minutes above 0, or of --steps, not both")
     if not 0 < learning_rate < math.inf:
         raise UsageError(f"--learning-rate {learning_rate:g}: expected a number above 0")
     _check_targets(save, export)
+    shape, origin = _shape(begin_with, resume_from, arch, preset)
     reporter = Reporter(quiet=quiet, progress=False)
     run = Path(folder)
     begin_from = _begin_from(run, resume, resume_from)
@@ -243,7 +263,7 @@ def train(
         compute, ceiling = _fastest(dtype, group)
         hardware = describe_device(group.device) + (f", {group.size} processes" if group.size > 1 else "")
         trainer = Trainer(
-            PRESETS[arch][preset],
+            shape,
             config,
             corpus,
             run,
@@ -253,9 +273,12 @@ def train(
             more=parts,
             ceiling=ceiling * group.size,
             hardware=hardware,
+            origin=origin,
         )
         if begin_from is not None:
             trainer.resume(begin_from)
+        elif origin is not None:
+            trainer.log(_beginning(trainer, origin))
         if group.first:
             reporter.note(
                 f"{trainer.model.num_parameters():,} parameters, {len(corpus.train):,} genomes, "
@@ -274,6 +297,40 @@ def train(
                 raise SystemExit(128 + trainer.stopped_by)
             return
         _finish(trainer, result, markov_order, save, json_summary, reporter)
+
+
+def _shape(
+    begin_with: str | None, resume_from: str | None, arch: Architecture | None, preset: str | None
+) -> tuple[Config, Origin | None]:
+    """Return the network's shape, and the weights that it begins with, if it is not to begin with random ones."""
+    from dnahnet_cli.networks.presets import PRESETS
+    from dnahnet_cli.training.origin import read_origin
+
+    origin = None
+    if begin_with is not None:
+        if resume_from is not None:
+            raise UsageError("--resume-from goes on with a run, --from begins one with its weights: give one of them")
+        origin = read_origin(begin_with)
+        if arch not in (None, origin.config.arch):
+            raise UsageError(f"--arch {arch}: {begin_with} is a network of architecture {origin.config.arch}")
+        if preset is None:
+            return origin.config, origin
+        arch = cast("Architecture", origin.config.arch)
+    presets = PRESETS[arch or "dnahnet"]
+    if preset is not None and preset not in presets:
+        raise UsageError(f"--preset {preset}: expected one of {', '.join(presets)}")
+    return presets[preset or "small"], origin
+
+
+def _beginning(trainer: Trainer, origin: Origin) -> str:
+    """Say what the run begins with, and which of its held-out genomes that has learned from already."""
+    seen, added = origin.record["bases_seen"], trainer.model.num_parameters() - origin.num_parameters
+    text = f"begins with {origin.name}" + (f", which has seen {seen:,} bases" if seen else "")
+    text += f", and {added:,} parameters in layers that are added" if added else ""
+    known = sorted({genome.genus for genome in trainer.corpus.heldout} & origin.genera)
+    if known:
+        text += f"; it was trained on {', '.join(known)}, which is held out here: no test of unseen genera"
+    return text
 
 
 def _check_targets(save: str | None, export: str | None) -> None:

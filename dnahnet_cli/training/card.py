@@ -53,6 +53,7 @@ def make_card(trainer: Trainer, result: HeldOut, baselines: Baselines | None) ->
             "minutes_spent": round(trainer.minutes, 1),
             "flops": float(f"{trainer.flops:.3g}"),
             "hardware": "; then ".join(trainer.made_on),
+            "begun_from": trainer.begun_from,
         },
         "heldout_bits_per_base": heldout_table(trainer.config, result, baselines),
         "boundaries": boundary_table(config, result),
@@ -60,10 +61,17 @@ def make_card(trainer: Trainer, result: HeldOut, baselines: Baselines | None) ->
             "genomes": len(train),
             "genera": len({record["genus"] for record in train}),
             "bases": sum(record["bases"] for record in train),
-            "split": "held out by species: no genus of the held-out species occurs in training",
+            "split": _split(trainer),
             "manifest": records,
         },
     }
+
+
+def _split(trainer: Trainer) -> str:
+    seen = sorted({genome.genus for genome in trainer.corpus.heldout} & trainer.seen_genera)
+    if seen:
+        return f"held out by species, but the weights that the run began with were trained on {', '.join(seen)}"
+    return "held out by species: no genus of the held-out species occurs in training"
 
 
 def heldout_table(config: TrainConfig, result: HeldOut, baselines: Baselines | None) -> dict[str, Any]:

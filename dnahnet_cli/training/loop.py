@@ -33,6 +33,7 @@ from dnahnet_cli.training.checkpoint import (
 )
 from dnahnet_cli.training.curve import Curve
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
+from dnahnet_cli.training.origin import Origin, begin_with
 from dnahnet_cli.training.packed import Corpus
 from dnahnet_cli.training.parts import PartFolder
 from dnahnet_cli.training.processes import Processes
@@ -144,6 +145,7 @@ class Trainer:
         more: PartFolder | None = None,
         ceiling: float = math.nan,
         hardware: str = "",
+        origin: Origin | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.corpus, self.folder, self.more = config, corpus, folder, more
@@ -151,7 +153,14 @@ class Trainer:
         self.made_on: list[str] = []  # the hardware that made steps of this run, in order
         self.device = self.processes.device
         self.log = log if self.processes.first else lambda line: None
-        self.model = build(model_config).to(self.device)
+        self.model = build(model_config)
+        self.begun_from: dict[str, Any] | None = None  # the record of the weights that the run began with
+        self.seen_genera = frozenset(genome.genus for genome in corpus.train)  # by this run, or by those weights
+        if origin is not None:
+            begin_with(self.model, origin)
+            self.begun_from = origin.record
+            self.seen_genera |= origin.genera
+        self.model.to(self.device)
         set_compute_dtype(self.model, dtype)
         self.network: nn.Module = self.model
         if self.processes.size > 1:
@@ -302,6 +311,7 @@ class Trainer:
         if corpus.train:
             self.sampler.add(corpus.train)
             self.corpus += Corpus(corpus.train)
+            self.seen_genera |= {genome.genus for genome in corpus.train}
             self.log(f"{len(self.corpus.train)} genomes, {self.corpus.num_bases / 1e6:.0f} million bases by now")
 
     # --- reporting ---
@@ -384,6 +394,8 @@ class Trainer:
             "flops": self.flops,
             "since": {"sums": self.since.sums.tolist(), "steps": self.since.steps, "bases": self.since.bases},
             "made_on": self.made_on,
+            "begun_from": self.begun_from,
+            "genera": sorted(self.seen_genera),
             "train": json.loads(json.dumps(asdict(self.config))),
         }
         return tensors, facts
@@ -420,6 +432,8 @@ class Trainer:
         self.step, self.bases_seen = facts["step"], facts["bases_seen"]
         self.minutes, self.flops = facts["minutes"], facts["flops"]
         self.made_on = facts["made_on"]
+        self.begun_from = facts.get("begun_from")
+        self.seen_genera |= set(facts.get("genera", ()))
         self.cold_step = facts["cold_step"] if any(moments.values()) else self.step
         if "since" in facts:
             since = facts["since"]

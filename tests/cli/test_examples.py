@@ -36,6 +36,7 @@ CODING = ((101, "+"), (1001, "-"), (3001, "+"))  # genes of 300 bases
 SHORTER: Final[Mapping[str, Mapping[str, str]]] = {
     "score-variants": {"--null": "5"},
     "train": {"--minutes": "--steps 2"},
+    "train a.fa b.fa c.fa --heldout c --from": {"--from": "dnahnet-tiny", "--minutes": "--steps 2"},
     "train parts/ --watch": {"--minutes": "0.1", "--stop-after": "0.02"},
     "evaluate calibration": {"--null": "10", "--test": "10"},
     "evaluate compression": {"--window-bp": "400"},

@@ -114,6 +114,31 @@ def test_without_held_out_genomes_nothing_is_claimed(genomes: Path) -> None:
     assert find_model("run/model.safetensors").card["heldout_bits_per_base"] == {}
 
 
+def test_a_run_begins_with_trained_weights(genomes: Path) -> None:
+    first = train(*GENOMES, *HELD, *SMALL, "--steps", "5", "-o", "first", "--save", "mine.safetensors")
+    assert first.exit_code == 0, first.output
+    result = train(
+        *GENOMES, "--heldout", "Bacillus_a", *SMALL[2:], "--steps", "1", "--learning-rate", "1e-12",
+        "--from", "mine.safetensors", "-o", "second",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    seen = f"{json.loads(first.stdout)['bases_seen']:,} bases"
+    assert f"begins with mine, which has seen {seen}; it was trained on Bacillus, which is held out" in result.stderr
+    card = json.loads((genomes / "second" / "model.json").read_text())
+    assert card["training"]["begun_from"]["sha256"] == find_model("mine.safetensors").sha256
+    assert card["data"]["split"].endswith("were trained on Bacillus")
+    info = CliRunner().invoke(app, ["models", "second/model.safetensors"])
+    assert f"begun from   mine ({seen} seen)" in info.stdout, info.output
+    other = train(*GENOMES, *HELD, *SMALL, "--steps", "1", "-o", "third")
+    assert json.loads(result.stdout)["heldout_bits_per_base"] != json.loads(other.stdout)["heldout_bits_per_base"]
+    # Gone on with by the same command, as a batch system would repeat it.
+    again = train(
+        *GENOMES, "--heldout", "Bacillus_a", *SMALL[2:], "--steps", "1", "--learning-rate", "1e-12",
+        "--from", "mine.safetensors", "-o", "second", "--resume",
+    )  # fmt: skip
+    assert again.exit_code == 0 and json.loads(again.stdout)["steps"] == 1, again.output
+
+
 def test_weights_that_are_better_stay(genomes: Path) -> None:
     """Whatever a run makes, it does not replace weights that are better on the held-out species."""
     guessing = lively_model()
@@ -294,6 +319,12 @@ def test_parts_that_come_later_are_waited_for_and_trained_on(genomes: Path) -> N
         (["--watch"], 2, "--watch takes one folder of part files"),
         (["short.fa"], 1, "short: its longest contig has 4000 bases, fewer than 4096"),
         (["--device", "abacus"], 2, "--device abacus"),
+        (["--from", "broken.safetensors"], 1, "broken.safetensors: its model card broken.json is missing"),
+        (["--from", "photos"], 1, "photos: not a checkpoint"),
+        (["--from", "nothing"], 1, "no model named 'nothing'; bundled: dnahnet-small, dnahnet-tiny"),
+        (["--from", "dnahnet-tiny", "--arch", "mamba2"], 2, "dnahnet-tiny is a network of architecture dnahnet"),
+        (["--from", "dnahnet-small"], 1, "dnahnet-small has widths (64, 128, 192), the preset (32, 48, 64): only"),
+        (["--from", "dnahnet-tiny", "--resume-from", "x"], 2, "--resume-from goes on with a run, --from begins one"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_it_is_begun(
