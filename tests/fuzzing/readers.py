@@ -45,6 +45,7 @@ from dnahnet_cli.io.sites import place_sites, read_sites
 from dnahnet_cli.io.table import Column, open_table
 from dnahnet_cli.io.variants import read_variants
 from dnahnet_cli.io.vcf import InfoField, VcfWriter
+from dnahnet_cli.model.config import ModelConfig
 from dnahnet_cli.networks.weights import find_model, load_model, save_weights
 from dnahnet_cli.report.contigs import Contigs
 from dnahnet_cli.report.signals import read_chunks
@@ -298,13 +299,16 @@ def _read_mutant_file(path: Path) -> None:
 # --- weights ---
 
 
+_SMALLEST = ModelConfig(["m1", ["T1"], "m1"], (8, 16), (3.0,), (None, 8), 8, 8, 8, 4, 2, 8, 16, period=3)
+
+
 @cache
 def _weights() -> bytes:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "tiny.safetensors"
-        save_weights(lively_model(), path, {})
+        save_weights(lively_model(_SMALLEST), path, {})  # building a network is what takes the time
         return path.read_bytes()
 
 
