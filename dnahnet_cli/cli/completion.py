@@ -21,6 +21,7 @@ class _Option:
 
 
 def completion(
+    context: typer.Context,
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="For which shell.", show_default=False)],
 ) -> None:
     """Print the completion script of a shell: commands, options and their choices; file names otherwise.
@@ -33,9 +34,7 @@ def completion(
 
       dnahnet completion fish > ~/.config/fish/completions/dnahnet.fish
     """
-    from dnahnet_cli.cli.main import app
-
-    commands = dict(_commands(typer.main.get_command(app)))
+    commands = dict(_commands(context.find_root().command))
     print(_fish(commands) if shell == "fish" else _bash(commands, zsh=shell == "zsh"), end="")
 
 
