@@ -21,6 +21,7 @@ StrandChoice = Literal["both", "forward", "reverse"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
 TableFormat = Literal["tsv", "parquet"]
 EngineChoice = Literal["local", "ray"]
+Architecture = Literal["dnahnet", "fixed-stride", "random-chunks", "transformer", "striped-hyena2", "mamba2"]
 
 
 def _a_folder(given: str | None) -> str | None:

@@ -319,6 +319,7 @@ def test_parts_that_come_later_are_waited_for_and_trained_on(genomes: Path) -> N
         (["--watch"], 2, "--watch takes one folder of part files"),
         (["short.fa"], 1, "short: its longest contig has 4000 bases, fewer than 4096"),
         (["--device", "abacus"], 2, "--device abacus"),
+        (["--decay", "0.5", "--schedule", "cosine"], 2, "--decay is for --schedule stable"),
         (["--from", "broken.safetensors"], 1, "broken.safetensors: its model card broken.json is missing"),
         (["--from", "photos"], 1, "photos: not a checkpoint"),
         (["--from", "nothing"], 1, "no model named 'nothing'; bundled: dnahnet-small, dnahnet-tiny"),

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dnahnet_cli.cli.main import app
-from dnahnet_cli.cli.train import Architecture
+from dnahnet_cli.cli.options import Architecture
 from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training import hardware
 from tests.conftest import random_codes
