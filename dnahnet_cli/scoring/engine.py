@@ -359,7 +359,9 @@ class Engine:
         log_probs: list[Floats] = []
         begin = 0
         while begin < token_BL.shape[1]:
-            taken, waiting = waiting[: self.options.batch_branches], waiting[self.options.batch_branches :]
+            # Where rows branch off at the place that was reached, none can wait: the next call begins behind it.
+            number = max(self.options.batch_branches, sum(at == begin for at, _ in waiting))
+            taken, waiting = waiting[:number], waiting[number:]
             end = max(taken[-1][0], begin + 1) if waiting else token_BL.shape[1]
             capture = Capture(
                 torch.cat([rows, torch.tensor([row for _, row in taken], device=self.device, dtype=torch.long)]),

@@ -99,6 +99,17 @@ def test_scores_do_not_depend_on_company() -> None:
     np.testing.assert_allclose(llrs(Engine(MODEL, GENOME, other).score(edits)), together, atol=2e-5)
 
 
+def test_more_rows_branch_off_at_one_place_than_are_computed_together() -> None:
+    genome = MemoryGenome({f"c{number}": random_codes(60, number) for number in range(7)})
+    edits = [Edit(name, 10, 11, (codes[10:11] + 1) % 4) for name, codes in genome.sequences.items()]
+    values = [
+        llrs(Engine(MODEL, genome, EngineOptions(suffix=20, batch_branches=number)).score(edits))
+        for number in (64, 3, 2, 1)
+    ]
+    for other in values[1:]:
+        np.testing.assert_allclose(other, values[0], atol=2e-5)
+
+
 def test_reverse_complement_swaps_the_strands() -> None:
     length = GENOME.lengths["chr"]
     edits = [*all_snvs("chr", 300, 320), Edit("chr", 401, 404, encode("")), Edit("chr", 500, 500, encode("ACCA"))]
