@@ -169,7 +169,7 @@ class Coding:
             old = old[: len(fresh)] if len(new) == last - first or fresh == STOP else old
             return self._named(Term.STOP_GAINED, codons, self._protein_change(low, old, fresh))
         change = self._protein_change(low, old, fresh)
-        if old.endswith(STOP) and low + len(old) == len(self.residues) and STOP not in residues:
+        if old.endswith(STOP) and low + len(old) == len(self.residues):
             return self._named(Term.STOP_LOST, codons, change)
         if len(new) == last - first:
             return self._named(Term.MISSENSE, codons, change)

@@ -168,6 +168,20 @@ def test_genes_that_are_cut_off_and_other_codes() -> None:
         Annotator(genome, [], code=99)
 
 
+def test_the_last_stop_of_a_gene_with_another_inside_it_can_be_lost() -> None:
+    sequence = BEFORE + "ATGAAATGACAGGGATAA" + AFTER  # TGA for selenocysteine
+    model = Annotator(MemoryGenome({"c": sequence}), [Gene("c", Strand.FORWARD, ((FIRST, FIRST + 18),), "fdhF")])
+
+    def effect(place: int, ref: str, alt: str) -> tuple[Term, str]:
+        (found,) = model.effects(Variant("c", FIRST + place, ref, alt))
+        return found.term, found.aa_change
+
+    assert effect(15, "T", "C") == (Term.STOP_LOST, "*6Q")
+    assert effect(14, "ATAA", "A") == (Term.STOP_LOST, "*6del")
+    assert effect(9, "C", "T") == (Term.STOP_GAINED, "Q4*")
+    assert effect(6, "T", "C") == (Term.MISSENSE, "*3R")
+
+
 def test_genes_that_do_not_fit_are_left_out_and_named() -> None:
     genes = [Gene("x", Strand.FORWARD, ((0, 9),), "one", "L1"), Gene("c", Strand.FORWARD, ((60, 90),), "two", "L2")]
     model = Annotator(MemoryGenome({"c": GENOME}), genes)
