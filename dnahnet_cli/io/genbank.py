@@ -133,7 +133,7 @@ def _record(source: str, block: Sequence[tuple[int, str]], bases: Sequence[bytes
             name = name.removesuffix(str(length))
     if not name:
         raise InputError(f"{source}:{first} names no record: VERSION, ACCESSION and LOCUS are empty.")
-    return GenBankRecord(name, length, " circular" in locus.lower(), features, sequence)
+    return GenBankRecord(name, length, "circular" in locus.lower().split()[2:], features, sequence)
 
 
 def _features(source: str, block: Iterable[tuple[int, str]]) -> Iterator[GenBankFeature]:
@@ -185,16 +185,14 @@ def _gene(record: GenBankRecord, feature: GenBankFeature, locus: str) -> Gene | 
     if len(strands) > 1:
         return "its parts lie on both strands"
     (strand,) = strands
-    pieces = [(start, end) for start, end, _ in parts]
-    if any(not 0 <= start < end <= record.length for start, end in pieces):
+    if any(not 0 <= start < end <= record.length for start, end, _ in parts):
         return "its location is not within the record"
-    in_order = pieces if strand is Strand.FORWARD else pieces[::-1]
     get = feature.qualifiers.get
     start_codon, code = get("codon_start", "1"), get("transl_table", "")
     return Gene(
         record.name,
         strand,
-        _unrolled(in_order, record.length) if record.circular else tuple(sorted(pieces)),
+        forward_parts(record, parts),
         get("gene") or locus,
         locus,
         get("product", ""),
@@ -205,13 +203,13 @@ def _gene(record: GenBankRecord, feature: GenBankFeature, locus: str) -> Gene | 
     )
 
 
-def _unrolled(pieces: Sequence[Part], length: int) -> tuple[Part, ...]:
-    """Return the pieces of a circular record in forward order, those past the origin shifted by its length."""
+def forward_parts(record: GenBankRecord, location: Sequence[tuple[int, int, Strand]]) -> tuple[Part, ...]:
+    """Return a location's parts in forward order, those past the origin of a circular record shifted by its length."""
     parts: list[Part] = []
     turn = 0
-    for start, end in pieces:
-        if parts and parts[-1][1] == length and start == 0:
-            turn = length
+    for start, end, _ in location if location[0][2] is Strand.FORWARD else reversed(location):
+        if record.circular and parts and parts[-1][1] == record.length and start == 0:
+            turn = record.length
         parts.append((start + turn, end + turn))
     return tuple(sorted(parts))
 

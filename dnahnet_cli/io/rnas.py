@@ -74,19 +74,25 @@ def read_noncoding(path: str) -> list[RnaGene]:
 
 def _of_genbank(source: Source) -> Iterator[RnaGene]:
     for record in genbank.read_records(source):
-        coding = {feature.location for feature in record.features if feature.kind == "CDS"}
+        coding = {_gene_of(feature) for feature in record.features if feature.kind == "CDS"}
         for feature in record.features:
             get = feature.qualifiers.get
             is_pseudo = feature.kind == "gene" and (
                 "pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers
             )
-            kind = PSEUDOGENE if is_pseudo and feature.location not in coding else _KIND.get(feature.kind)
-            parts = genbank.parts_of(feature.location)
-            if kind is None or isinstance(parts, str):
+            kind = PSEUDOGENE if is_pseudo and _gene_of(feature) not in coding else _KIND.get(feature.kind)
+            location = genbank.parts_of(feature.location)
+            if kind is None or isinstance(location, str):
                 continue
-            start, end = min(part[0] for part in parts), max(part[1] for part in parts)
+            parts = genbank.forward_parts(record, location)
+            start, end, strand = parts[0][0], max(end for _, end in parts), location[0][2]
             locus = get("locus_tag") or get("gene", "")
-            yield RnaGene(record.name, start, end, parts[0][2], kind, get("gene") or locus, locus, get("product", ""))
+            yield RnaGene(record.name, start, end, strand, kind, get("gene") or locus, locus, get("product", ""))
+
+
+def _gene_of(feature: genbank.GenBankFeature) -> str:
+    """Return what a gene and its coding sequence share: a CDS of several parts has another location than its gene."""
+    return feature.qualifiers.get("locus_tag") or feature.location
 
 
 def _candidates(features: Features) -> Iterator[RnaGene]:

@@ -64,3 +64,22 @@ def test_rna_genes_of_a_genbank_file(tmp_path: Path) -> None:
 def test_a_bed_that_begins_with_a_track_line_has_none(tmp_path: Path) -> None:
     (tmp_path / "genes.bed").write_text("track name=x\nbrowser hide all\nc1\t0\t9\tg\t0\t+\n")
     assert read_noncoding(str(tmp_path / "genes.bed")) == []
+
+
+def test_genbank_rnas_over_the_origin_and_pseudogenes_of_several_parts(tmp_path: Path) -> None:
+    text = (
+        "LOCUS       circular_1 400 bp DNA {}\nFEATURES             Location/Qualifiers\n"
+        "     tRNA            join(381..400,1..50)\n     rRNA            complement(join(371..400,1..50))\n"
+        '     gene            101..190\n                     /locus_tag="T2"\n                     /pseudo\n'
+        '     CDS             join(101..150,152..190)\n                     /locus_tag="T2"\n'
+        "                     /pseudo\n//\n"
+    )
+    for topology, starts, end in (("circular", (380, 370), 450), ("linear", (0, 0), 400)):
+        (tmp_path / "a.gbk").write_text(text.format(topology))
+        assert read_noncoding(str(tmp_path / "a.gbk")) == [
+            RnaGene("circular_1", starts[0], end, Strand.FORWARD, TRNA),
+            RnaGene("circular_1", starts[1], end, Strand.REVERSE, RRNA),
+        ]
+        annotation = read_genes(str(tmp_path / "a.gbk"))
+        assert annotation.circular == (frozenset({"circular_1"}) if topology == "circular" else frozenset())
+        assert [gene.pseudo for gene in annotation.genes] == [True]
