@@ -136,7 +136,7 @@ class GeneScores:
 
 def drawn(organism: Organism, options: GeneOptions) -> list[Skip]:
     """Return what can be told of each gene before it is scored, and draw those that are wanted, labels unseen."""
-    short = [gene.end - gene.start < 30 for gene in organism.genes]
+    short = [gene.end - gene.start - gene.phase < 30 for gene in organism.genes]
     status = [Skip.TOO_SHORT if too_short else Skip.OK for too_short in short]
     if options.genes is not None:
         usable = np.flatnonzero(~np.array(short, dtype=np.bool_))

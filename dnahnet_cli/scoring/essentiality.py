@@ -84,11 +84,12 @@ def _damage(score: StrandScore | None) -> float | None:
 def knock_out(gene: Gene, sequence: Codes, protocol: Protocol) -> tuple[Edit, int] | None:
     """Return the edit that knocks a gene out and its number of stop cassettes; None when the gene is too short.
 
-    `sequence` is the gene's stretch of the forward strand, from its first to its last base.
+    `sequence` is the gene's stretch of the forward strand, from its first to its last base. Where the gene is cut off
+    at its beginning, its first whole codon stands for the start codon, so that the stops are in frame.
     """
     reading = sequence if gene.strand is Strand.FORWARD else reverse_complement(sequence)
     cassette = encode(STOP_CASSETTE)
-    first = START_CODON_BP + OFFSET_BP
+    first = gene.phase + START_CODON_BP + OFFSET_BP
     if len(reading) < first + len(cassette):
         return None
     if protocol is Protocol.SINGLE:

@@ -23,6 +23,8 @@ GENES_AT_ONCE = 16
 class InsertScore:
     """Five stop codons in the place of five codons. `codon` is the first of them, 1 being the start codon.
 
+    Of a gene that is cut off at its beginning, 1 is the first whole codon.
+
     `scored` has the status, and the scores as of a gene: log p(wild type) - log p(with the stops).
     """
 
@@ -38,7 +40,7 @@ def stop_places(gene: Gene, step_codons: int) -> list[tuple[int, Edit]]:
     They are counted along the gene from end to end, as `essentiality` does, also where it comes in several parts.
     """
     cassette = encode(STOP_CASSETTE)
-    first, length = START_CODON_BP + OFFSET_BP, gene.end - gene.start
+    first, length = gene.phase + START_CODON_BP + OFFSET_BP, gene.end - gene.start
     places = []
     for at in range(first, length - len(cassette) + 1, 3 * step_codons):
         end = at + len(cassette)
@@ -46,7 +48,7 @@ def stop_places(gene: Gene, step_codons: int) -> list[tuple[int, Edit]]:
             edit = Edit(gene.contig, gene.start + at, gene.start + end, cassette)
         else:
             edit = Edit(gene.contig, gene.end - end, gene.end - at, reverse_complement(cassette))
-        places.append((at // 3 + 1, edit))
+        places.append(((at - gene.phase) // 3 + 1, edit))
     return places
 
 

@@ -8,6 +8,7 @@ import pytest
 from dnahnet_cli.genome import Codes, Gene, Strand, decode, reverse_complement
 from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.essentiality import STOP_CASSETTE, GeneStatus, Protocol, knock_out, score_genes
+from dnahnet_cli.scoring.inserts import stop_places
 from dnahnet_cli.scoring.reading import TileGrid
 from tests.conftest import MemoryGenome, lively_model, random_codes
 
@@ -43,6 +44,24 @@ def test_the_cassette_is_stop_codons_in_frame() -> None:
     edited = knocked(GENE, CODES, Protocol.SINGLE)
     codons = [edited[at : at + 3] for at in range(0, len(edited), 3)]
     assert codons[5:10] == ["TAA", "TAA", "TAA", "TAG", "TGA"]
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_the_stops_are_in_frame_where_a_gene_is_cut_off(phase: int) -> None:
+    whole = Gene("c", Strand.FORWARD, ((210 + phase, 270 + phase),), "whole")
+    cut = [
+        (Gene("c", Strand.FORWARD, ((210, 270 + phase),), "cut", phase=phase), CODES),
+        (Gene("c", Strand.REVERSE, ((630 - phase, 690),), "cut", phase=phase), reverse_complement(CODES)),
+    ]
+    for gene, codes in cut:
+        for protocol in Protocol:
+            assert knocked(gene, codes, protocol)[phase:] == knocked(whole, CODES, protocol)
+        places = stop_places(gene, 2)
+        assert [codon for codon, _ in places] == [codon for codon, _ in stop_places(whole, 2)]
+        sequence = codes[gene.start : gene.end]
+        single = knock_out(gene, sequence, Protocol.SINGLE)
+        assert single is not None and single[0] == places[0][1]
+        assert knock_out(gene, sequence[: 29 + phase], Protocol.SINGLE) is None
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
