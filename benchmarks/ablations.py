@@ -26,7 +26,8 @@ from dnahnet_cli.genome import N_CODE
 from dnahnet_cli.model.config import Config, ModelConfig
 from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training.corpus import read_corpus
-from dnahnet_cli.training.loop import TrainConfig, Trainer
+from dnahnet_cli.training.loop import Trainer
+from dnahnet_cli.training.objective import TrainConfig
 from dnahnet_cli.training.packed import Corpus
 from dnahnet_cli.training.schedule import Schedule
 

@@ -29,7 +29,8 @@ from dnahnet_cli.model.config import NUM_BASES
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.training.hardware import describe_device
-from dnahnet_cli.training.loop import TrainConfig, Trainer, TrainingError
+from dnahnet_cli.training.loop import Trainer, TrainingError
+from dnahnet_cli.training.objective import TrainConfig
 from dnahnet_cli.training.packed import Corpus, Genome
 from dnahnet_cli.training.processes import Processes
 from dnahnet_cli.training.sampler import heldout_windows, to_batch

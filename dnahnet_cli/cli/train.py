@@ -224,8 +224,9 @@ def train(
     from dnahnet_cli.cli.train_plan import beginning, check_targets, checkpoint_of, fastest, read_sources, shape_of
     from dnahnet_cli.networks.devices import resolve_device
     from dnahnet_cli.training.hardware import describe_device
-    from dnahnet_cli.training.loop import TrainConfig, Trainer
+    from dnahnet_cli.training.loop import Trainer
     from dnahnet_cli.training.memory import keep_freed_memory
+    from dnahnet_cli.training.objective import TrainConfig
     from dnahnet_cli.training.processes import processes
     from dnahnet_cli.training.schedule import Schedule
 

@@ -17,7 +17,8 @@ from dnahnet_cli.model.config import Config
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.weights import find_model, load_model, save_weights
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
-from dnahnet_cli.training.loop import TrainConfig, Trainer
+from dnahnet_cli.training.loop import Trainer
+from dnahnet_cli.training.objective import TrainConfig
 from dnahnet_cli.training.packed import Corpus
 
 LIMITS = (

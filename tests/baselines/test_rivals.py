@@ -27,7 +27,8 @@ from dnahnet_cli.scoring.boundaries import chunks_of
 from dnahnet_cli.scoring.engine import Engine, EngineOptions
 from dnahnet_cli.scoring.reading import TileGrid
 from dnahnet_cli.training.card import boundary_table, make_card
-from dnahnet_cli.training.loop import Trainer, parameter_groups
+from dnahnet_cli.training.loop import Trainer
+from dnahnet_cli.training.objective import parameter_groups
 from dnahnet_cli.training.packed import Corpus, Genome
 from tests.baselines.networks import CONFIGS, network, tokens
 from tests.conftest import MemoryGenome, random_codes

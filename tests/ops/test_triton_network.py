@@ -14,7 +14,7 @@ from dnahnet_cli.model.layers import set_compute_dtype
 from dnahnet_cli.model.network import Output
 from dnahnet_cli.ops import backend
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.training.loop import losses
+from dnahnet_cli.training.objective import losses
 from tests.conftest import lively_model
 
 CONFIG = replace(PRESETS["tiny"], layout=["m1", ["t1m1", ["T1"], "m1t1"], "m1"], windows=(None, 8, None))

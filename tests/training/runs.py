@@ -15,7 +15,8 @@ import numpy as np
 
 from dnahnet_cli.model.config import PRESETS, Config
 from dnahnet_cli.training.checkpoint import latest_checkpoint, load_checkpoint
-from dnahnet_cli.training.loop import TrainConfig, Trainer
+from dnahnet_cli.training.loop import Trainer
+from dnahnet_cli.training.objective import TrainConfig
 from dnahnet_cli.training.packed import Corpus, Genome
 from dnahnet_cli.training.schedule import Schedule
 from tests.conftest import random_codes

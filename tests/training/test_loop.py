@@ -24,7 +24,8 @@ from dnahnet_cli.model.hnet import Output
 from dnahnet_cli.training import loop
 from dnahnet_cli.training.checkpoint import latest_checkpoint, load_checkpoint
 from dnahnet_cli.training.evaluation import evaluate
-from dnahnet_cli.training.loop import TrainConfig, Trainer, TrainingError, losses, parameter_groups
+from dnahnet_cli.training.loop import Trainer, TrainingError
+from dnahnet_cli.training.objective import TrainConfig, losses, parameter_groups
 from dnahnet_cli.training.packed import Corpus, Genome
 from dnahnet_cli.training.parts import PartFolder, write_parts
 from dnahnet_cli.training.sampler import to_batch

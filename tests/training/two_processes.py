@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from dnahnet_cli.training.checkpoint import latest_checkpoint
-from dnahnet_cli.training.loop import TrainConfig, Trainer
+from dnahnet_cli.training.loop import Trainer
+from dnahnet_cli.training.objective import TrainConfig
 from dnahnet_cli.training.parts import PartFolder
 from dnahnet_cli.training.processes import Processes, processes
 from tests.training.runs import CONFIG, trainer, watch
