@@ -179,7 +179,7 @@ class Model:
                 annotation = genes_of(genome, opened, genes, id_attr)
                 engine = self._engine(opened, circular, suffix, context, strand, annotation.circular)
                 only = None if regions is None else intervals(opened, regions)
-                chosen = gene_rows.touched(annotation.genes, only)
+                chosen = gene_rows.touched(annotation.genes, only, opened.lengths)
                 yield from gene_rows.ranked(score_genes(engine, chosen, Protocol(protocol)))
 
         provenance = self._provenance(context, strand, suffix=suffix, protocol=protocol)

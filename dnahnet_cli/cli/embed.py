@@ -91,6 +91,7 @@ def embed(
     from dnahnet_cli.genome import Interval
     from dnahnet_cli.io.genes import read_genes
     from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.rows.genes import touched
     from dnahnet_cli.rows.vectors import Vectors
     from dnahnet_cli.scoring import embed as library
 
@@ -107,10 +108,7 @@ def embed(
         if genes is not None:
             annotation = read_genes(genes)
             also_circular, skipped = annotation.circular, annotation.skipped
-            wanted = annotation.genes
-            if regions is not None:
-                wanted = [g for g in wanted if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
-            places = wanted
+            places = touched(annotation.genes, regions, session.fasta.lengths)
         elif regions is not None:
             places = regions
         else:

@@ -148,7 +148,7 @@ def essentiality(
     inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
     with Session(request, reporter) as session:
         annotation = _annotation(session, genes, id_attr, reporter)
-        chosen = touched(annotation.genes, session.regions(region, regions_file))
+        chosen = touched(annotation.genes, session.regions(region, regions_file), session.fasta.lengths)
         engine = session.engine(annotation.circular)
         provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
         made_by = {

@@ -108,10 +108,15 @@ def insert_row(insert: InsertScore) -> dict[str, Any]:
     }
 
 
-def touched(genes: Sequence[Gene], regions: Sequence[Interval] | None) -> Sequence[Gene]:
-    """Return the genes that regions touch, all without regions."""
+def touched(genes: Sequence[Gene], regions: Sequence[Interval] | None, lengths: Mapping[str, int]) -> Sequence[Gene]:
+    """Return the genes that regions touch, all without regions; `lengths` (bp) are those of the contigs."""
     from dnahnet_cli.genome import Interval
 
     if regions is None:
         return genes
-    return [g for g in genes if any(r.overlaps(Interval(g.contig, g.start, g.end)) for r in regions)]
+
+    def pieces(gene: Gene) -> tuple[Interval, Interval]:
+        past = max(0, gene.end - lengths.get(gene.contig, gene.end))  # over the origin
+        return Interval(gene.contig, gene.start, gene.end), Interval(gene.contig, 0, past)
+
+    return [gene for gene in genes if any(r.overlaps(piece) for r in regions for piece in pieces(gene))]
