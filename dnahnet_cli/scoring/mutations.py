@@ -24,6 +24,7 @@ import numpy as np
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Codes, Edit, Strand, decode, encode, reverse_complement
 from dnahnet_cli.scoring.proteins import AMINO_ACID_OF, START_CODONS, CodingSequence, Mutation, Substitution, translate
+from dnahnet_cli.scoring.variants import num_changes
 
 _THREE_LETTERS: Final = {
     "Ala": "A", "Arg": "R", "Asn": "N", "Asp": "D", "Cys": "C", "Gln": "Q", "Glu": "E", "Gly": "G", "His": "H",
@@ -33,7 +34,7 @@ _THREE_LETTERS: Final = {
 _THREE: Final = re.compile(r"([A-Z][a-z]{2})([1-9][0-9]{0,8})([A-Z][a-z]{2}|\*)")
 _CODON: Final = re.compile(r"([ACGT]{3})([1-9][0-9]{0,8})([ACGT]{3})")
 _BASES: Final = re.compile(
-    r"([1-9][0-9]{0,8})(?:_([1-9][0-9]{0,8}))?(?:([ACGT])>([ACGT])|(del)(?:[ACGT]*)(?:ins([ACGT]+))?|ins([ACGT]+)|(dup)[ACGT]*)"
+    r"([1-9][0-9]{0,8})(?:_([1-9][0-9]{0,8}))?(?:([ACGT])>([ACGT])|del([ACGT]*)(?:ins([ACGT]+))?|ins([ACGT]+)|(dup)([ACGT]*))"
 )
 HOW: Final = "write M69L, ATG69CTG or c.205A>C; M69L:E104K for several at once"
 
@@ -111,15 +112,15 @@ def recode(coding: CodingSequence, mutant: Mutant, near_bp: int) -> Recoded:
             there = _codon(coding, substitution)
             if there != wild:
                 raise InputError(f"{mutant.text}: codon {substitution.position + 1} is {there}, not {wild}.")
-        edits, num_changes = coding.recode(mutant.mutation, near_bp, written)
-        changed = tuple(pair for pair in mutant.mutation.residues if pair[0] != pair[1])
-        return Recoded(tuple(edits), num_changes, str(mutant.mutation) if changed else "synonymous", changed)
+        edits, changed = coding.recode(mutant.mutation, near_bp, written)
+        new_residues = tuple(pair for pair in mutant.mutation.residues if pair[0] != pair[1])
+        return Recoded(tuple(edits), changed, str(mutant.mutation) if new_residues else "synonymous", new_residues)
     changes = [_resolved(coding, mutant, change) for change in mutant.changes]
-    num_changes = sum(_num_changes(coding.sense[start:end], alt) for start, end, alt in changes)
-    if not num_changes:
+    changed = sum(num_changes(decode(coding.sense[start:end]), decode(alt)) for start, end, alt in changes)
+    if not changed:
         raise InputError(f"{mutant.text} changes no base.")
     effect, residues = _effect(coding, changes)
-    return Recoded(tuple(_edits(coding, changes, near_bp)), num_changes, effect, residues)
+    return Recoded(tuple(_edits(coding, changes, near_bp)), changed, effect, residues)
 
 
 Resolved: TypeAlias = tuple[int, int, Codes]
@@ -152,7 +153,10 @@ def _base_change(text: str, item: str) -> BaseChange:
         return BaseChange(first, first, "", inserted)
     if substituted:
         return BaseChange(first - 1, last, match[3], substituted)
-    return BaseChange(first - 1, last, "", None if match[8] else match[6] or "")
+    written = match[5] or match[9] or ""
+    if written and len(written) != last - first + 1:
+        raise InputError(f"{text!r} has places that do not fit its change.")
+    return BaseChange(first - 1, last, written, None if match[8] else match[6] or "")
 
 
 def _in_order(text: str, changes: Sequence[BaseChange]) -> tuple[BaseChange, ...]:
@@ -172,14 +176,11 @@ def _resolved(coding: CodingSequence, mutant: Mutant, change: BaseChange) -> Res
         raise InputError(f"{mutant.text}: {coding.gene.name} has {len(coding.sense)} coding bases.")
     there = coding.sense[change.start : change.end]
     if change.ref and decode(there) != change.ref:
-        raise InputError(f"{mutant.text}: base {change.start + 1} of {coding.gene.name} is {decode(there)}.")
+        where = f"base {change.start + 1} of {coding.gene.name} is"
+        if len(there) > 1:
+            where = f"bases {change.start + 1} to {change.end} of {coding.gene.name} are"
+        raise InputError(f"{mutant.text}: {where} {decode(there)}.")
     return change.start, change.end, np.concatenate([there, there]) if change.alt is None else encode(change.alt)
-
-
-def _num_changes(old: Codes, new: Codes) -> int:
-    """Return the bases substituted, inserted and deleted."""
-    common = min(len(old), len(new))
-    return int((old[:common] != new[:common]).sum()) + abs(len(old) - len(new))
 
 
 def _edits(coding: CodingSequence, changes: Sequence[Resolved], near_bp: int) -> list[Edit]:

@@ -258,14 +258,23 @@ def score_together(
     rows = []
     for edits in groups:
         by_edit = [(edit, next(scores)) for edit in edits]
-        llrs = {strand: sum(_llr(edit, scored[strand]) for edit, scored in by_edit) for strand in engine.strands}
+        llrs = {
+            strand: sum(_llr(engine, strand, edit, scored) for edit, scored in by_edit) for strand in engine.strands
+        }
         rows.append({} if any(map(math.isnan, llrs.values())) else llrs)
     return rows
 
 
-def _llr(edit: Edit, score: StrandScore | None) -> float:
+def _llr(engine: Engine, strand: Strand, edit: Edit, scored: Mapping[Strand, StrandScore | None]) -> float:
     """Return an edit's log-likelihood ratio on a strand; NaN when some of its bases could not be compared."""
-    return score.alt_logp - score.ref_logp if score and score.scored_bp >= edit.num_replaced else math.nan
+    score = scored[strand]
+    if score is None:
+        return math.nan
+    if score.scored_bp < max(edit.num_replaced, len(edit.replacement)):
+        local = engine.reading(edit.contig, strand).localise(edit)  # without the bases that both have
+        if score.scored_bp < max(local.end - local.start, len(local.replacement)):
+            return math.nan
+    return score.alt_logp - score.ref_logp
 
 
 def _coding_places(gene: Gene) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.genome import N_CODE, Edit, Strand, Variant, encode
+from dnahnet_cli.genome import N_CODE, Edit, Strand, Variant, decode, encode
 from dnahnet_cli.scoring.engine import Engine, StrandScore
 
 MISMATCH_SAMPLE: Final = 1000
@@ -168,10 +168,10 @@ class VariantScorer:
                 complete = {
                     strand: score
                     for strand, score in by_strand.items()
-                    if score and score.scored_bp >= max(1, _num_changes(variant))
+                    if score and score.scored_bp >= max(1, num_changes(variant.ref, variant.alt))
                 }
                 if len(complete) == len(by_strand):
-                    row = VariantScore(variant, status, complete, _num_changes(variant))
+                    row = VariantScore(variant, status, complete, num_changes(variant.ref, variant.alt))
                 else:
                     row = VariantScore(variant, Status.AMBIGUOUS_CONTEXT)
             self.counts[row.status] += 1
@@ -229,9 +229,9 @@ def _edit_of(variant: Variant) -> Edit:
     return Edit(variant.contig, variant.start, variant.end, encode(variant.alt))
 
 
-def _num_changes(variant: Variant) -> int:
+def num_changes(ref: str, alt: str) -> int:
     """Return how many bases differ after common ends are trimmed: substituted, inserted or deleted."""
-    ref, alt = variant.ref.upper(), variant.alt.upper()
+    ref, alt = decode(encode(ref)), decode(encode(alt))
     while ref and alt and ref[-1] == alt[-1]:
         ref, alt = ref[:-1], alt[:-1]
     while ref and alt and ref[0] == alt[0]:

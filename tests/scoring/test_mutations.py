@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from dnahnet_cli.scoring.fitness import MutantStatus, saturation, score_mutants
 from dnahnet_cli.scoring.mutations import Level, Mutant, Recoded, recode
 from dnahnet_cli.scoring.proteins import CodingSequence
 from dnahnet_cli.scoring.reading import TileGrid
+from dnahnet_cli.scoring.variants import num_changes
 from tests.conftest import MemoryGenome, random_codes
 
 CDS = "ATGAAACTGGGGTACTTCTGTTAA"  # M K L G Y F C *
@@ -61,8 +63,11 @@ def mutated(text: str, strand: Strand, near_bp: int = 5) -> tuple[str, Recoded]:
         ("c.4del", "dna", "ATGAACTGGGGTACTTCTGTTAA", "frameshift", 1),
         ("c.4_6delinsCGT", "dna", "ATGCGTCTGGGGTACTTCTGTTAA", "K2R", 3),
         ("c.4_6delAAAinsCGT", "dna", "ATGCGTCTGGGGTACTTCTGTTAA", "K2R", 3),
+        ("c.4_9delAAACTGinsCTG", "dna", "ATGCTGGGGTACTTCTGTTAA", "inframe_indel", 3),
+        ("c.4delA", "dna", "ATGAACTGGGGTACTTCTGTTAA", "frameshift", 1),
         ("c.3_4insTTT", "dna", "ATGTTTAAACTGGGGTACTTCTGTTAA", "inframe_indel", 3),
         ("c.7_9dup", "dna", "ATGAAACTGCTGGGGTACTTCTGTTAA", "inframe_indel", 3),
+        ("c.7_9dupctg", "dna", "ATGAAACTGCTGGGGTACTTCTGTTAA", "inframe_indel", 3),
         ("c.9dup", "dna", "ATGAAACTGGGGGTACTTCTGTTAA", "frameshift", 1),
     ],
 )
@@ -94,6 +99,7 @@ def test_any_substitutions_of_bases(wanted: dict[int, str], near_bp: int) -> Non
     "text",
     [
         *("", "M69", "K2R:", "K2R:K2E", "AAA2CG", "AAA2CGT:K2R", "AAA2CGT:AAA2CGC", "p.Xyz2Arg", "K02R", "c."),
+        *("c.4delAA", "c.4_6delAA", "c.4_6delAAinsCGT", "c.4_6dupA"),
         *("c.4A", "c.4_2del", "c.4_5A>G", "c.4insA", "c.4_9insA", "c.[4A>G;4A>C]", "c.0A>G", "c.4+1A>G"),
     ],
 )
@@ -102,7 +108,13 @@ def test_what_is_no_mutation(text: str) -> None:
         Mutant.parse(text)
 
 
-@pytest.mark.parametrize("text", ["E2R", "GGG2CGT", "c.4C>G", "c.25A>G", "K20R", "c.4_6delinsAAA", "AAA2AAA", "K9*"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("E2R", "GGG2CGT", "c.4C>G", "c.25A>G", "K20R", "c.4_6delinsAAA", "AAA2AAA", "K9*"),
+        *("c.4delC", "c.4_6delAACinsCGT", "c.7_9dupCTC"),
+    ],
+)
 def test_what_does_not_fit_the_gene(text: str) -> None:
     with pytest.raises(InputError):
         mutated(text, Strand.FORWARD)
@@ -123,6 +135,33 @@ def test_scores_do_not_depend_on_the_form_or_the_strand(model: HNet) -> None:
         assert "residue 2 of g is K, not W" in rows[4].reason and rows[4].llr is None
         llrs[strand] = [rows[0].llr, rows[5].llr]
     assert np.allclose(llrs[Strand.FORWARD], llrs[Strand.REVERSE], atol=1e-4)
+
+
+def test_an_insertion_that_is_cut_off_by_the_end_of_the_dna_has_no_score(model: HNet) -> None:
+    """As of a variant: all that is inserted must be compared, but not what a mutant's text repeats of the gene."""
+    texts = ["c.21_22insACGACG", "c.23_24insACGACG", "c.7_12dup", "c.16_24dup", "c.1_6delinsATGAAAACG"]
+    for strand in Strand:
+        genome, coding = coding_on(strand)
+        genome = MemoryGenome(
+            {name: codes[coding.gene.start : coding.gene.end] for name, codes in genome.sequences.items()}
+        )
+        alone = CodingSequence.of(genome, replace(coding.gene, parts=((0, len(CDS)),)))
+        rows = list(score_mutants(Engine(model, genome, EngineOptions(suffix=20)), alone, texts))
+        bad = MutantStatus.AMBIGUOUS_CONTEXT
+        assert [row.status for row in rows] == [bad, bad, MutantStatus.OK, MutantStatus.OK, MutantStatus.OK]
+
+
+def test_bases_that_are_changed() -> None:
+    """The same for an allele however much of its surroundings is written with it; U is T."""
+    for ref, alt, number in [
+        ("AUG", "atc", 1),
+        ("A", "ACG", 2),
+        ("ACTG", "A", 3),
+        ("AAACTG", "CTG", 3),
+        ("AC", "TCG", 3),
+    ]:
+        for before, after in [("", ""), ("GAT", ""), ("", "TTA"), ("C", "AA")]:
+            assert num_changes(before + ref + after, before + alt + after) == number
 
 
 def test_saturation_is_every_other_residue() -> None:
