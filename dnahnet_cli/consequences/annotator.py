@@ -163,9 +163,11 @@ class Annotator:
         return self._movable(variant.contig, start, end, alt)
 
     def _movable(self, contig: str, start: int, end: int, alt: str) -> LocalEdit:
-        low, high = max(0, start - MOST_SHIFT_BP), min(self._genome.lengths[contig], end + MOST_SHIFT_BP)
-        around = decode(self._genome.codes(contig, low, high))
-        before, unit, after = around[: start - low], alt or around[start - low : end - low], around[end - low :]
+        before, after = (
+            self._stretch(contig, start - MOST_SHIFT_BP, start),
+            self._stretch(contig, end, end + MOST_SHIFT_BP),
+        )
+        unit = alt or self._stretch(contig, start, end)
         num_left = _agreement(before[::-1], unit[::-1])
         return LocalEdit(start, end, alt, start - num_left, start + _agreement(after, unit))
 

@@ -136,6 +136,26 @@ def test_a_gene_over_the_origin_is_like_any_other(turn: int) -> None:
             assert (effect.term.value, effect.codon_change, effect.aa_change) == (term, codons, residues)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**9), st.booleans())
+def test_where_the_file_of_a_circle_begins_changes_no_effect(seed: int, reverse: bool) -> None:
+    random = np.random.default_rng(seed)
+    length, size = 60, int(random.integers(1, 5))
+    circle = 2 * "".join(random.choice(list("AC"), length))  # of two letters, so that there are repeats
+    start, end = 20, 41
+    place = int(random.choice([start, end])) + int(random.integers(-4, 4))
+    ref = circle[place : place + size]
+    alt = ref[0] + "".join(random.choice(list("AC"), int(random.integers(0, 5))))
+    found = []
+    for turn in (0, place, place + size, place - 2, place + size + 2):
+        rotated = MemoryGenome({"c": circle[turn : turn + length]})
+        begin = (start - turn) % length
+        gene = Gene("c", Strand.REVERSE if reverse else Strand.FORWARD, ((begin, begin + end - start),), "abc")
+        model = Annotator(rotated, [gene], circular=frozenset({"c"}), upstream_bp=5)
+        found.append(model.effects(Variant("c", (place - turn) % length, ref, alt)) if ref != alt else [])
+    assert all(effects == found[0] for effects in found)
+
+
 def test_parts_of_a_gene_and_what_lies_between() -> None:
     # +1 frameshift: the base at 15 of the gene is jumped over, as in prfB.
     parts = ((FIRST, FIRST + 15), (FIRST + 16, FIRST + 28))
