@@ -45,6 +45,10 @@ class _Locus:
         coding = gene if isinstance(gene, Gene) and not gene.pseudo else None
         return cls(gene.start, gene.end, gene.strand, gene.name, gene.locus_tag, gene.product, coding)
 
+    def is_hit_by(self, edit: LocalEdit) -> bool:
+        """Tell whether an edit, where it is written, changes a base or comes between two."""
+        return edit.start < self.end and edit.end > self.start and (edit.start < edit.end or edit.start > self.start)
+
     def named(self, term: Term) -> Effect:
         return Effect(term, self.name, self.locus_tag, self.strand, product=self.product)
 
@@ -123,16 +127,14 @@ class Annotator:
         return False
 
     def _hit(self, contig: str, locus: _Locus, edit: LocalEdit) -> Effect | None:
-        inside = edit.start < locus.end and max(edit.start + 1, edit.end) > locus.start
-        if edit.start == edit.end == locus.start:  # an insertion before the first base
-            inside = False
+        places = [edit, edit.at(edit.least), edit.at(edit.most)]
         if locus.gene is None:
-            return locus.named(Term.NON_CODING) if inside else None
+            return locus.named(Term.NON_CODING) if all(map(locus.is_hit_by, places)) else None
         effect = self._coding(locus.gene).effect(edit)
-        if effect is not None or not inside or len(locus.gene.parts) == 1:
+        if effect is not None:
             return effect
         for (_, before), (after, _) in pairwise(locus.gene.parts):
-            if before <= edit.start and edit.end <= after:
+            if any(before <= place.start and place.end <= after for place in places):
                 return locus.named(Term.INTRON if after - before >= INTRON_BP else Term.CODING)
         return None
 

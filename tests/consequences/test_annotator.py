@@ -95,6 +95,17 @@ def test_an_indel_that_can_be_written_outside_the_gene_leaves_it_alone() -> None
     assert deleted[0].term is Term.INTERGENIC
 
 
+def test_how_an_indel_is_written_decides_about_no_rna_gene_and_no_intron() -> None:
+    genome = MemoryGenome({"c": "GGGGGGGGGG" + "CATGCATG" + "GCCAAATAA" + "TAAGG"})
+    rna = RnaGene("c", 14, 27, Strand.FORWARD, TRNA, "trnA")  # from the second CATG
+    spliced = Gene("c", Strand.FORWARD, ((0, 14), (26, 30)), "spliced")
+    for genes, rnas, term in (([], [rna], Term.INTERGENIC), ([spliced], [], Term.INTRON)):
+        model = Annotator(genome, genes, rnas, upstream_bp=0)
+        one, other = Variant("c", 9, "GCATG", "G"), Variant("c", 13, "GCATG", "G")
+        assert [effect.term for variant in (one, other) for effect in model.effects(variant)] == [term, term]
+        assert model.effects(Variant("c", 16, "TGG", "T"))[0].term is (Term.NON_CODING if rnas else Term.INTRON)
+
+
 def test_genes_round_the_one_that_is_hit() -> None:
     rna = RnaGene("c", 60, 66, Strand.FORWARD, TRNA, "trnA", "T2", "tRNA-Ala")
     odd = RnaGene("c", 0, 2, None, RRNA, "rrs", "T3")
