@@ -100,10 +100,12 @@ def place_sites(sites: Iterable[Site], fasta: Fasta) -> tuple[list[Site], list[t
         else:
             placed.append(site)
     for site, found in zip(foreign, _find(foreign, fasta), strict=True):
-        if len(found) == 1:
-            placed += found
-        else:
+        if len(found) != 1:
             skipped.append((str(site), f"its sequence occurs {'more than once' if found else 'nowhere'} in the genome"))
+        elif not 0 <= found[0].start < found[0].end <= fasta.lengths[found[0].contig]:
+            skipped.append((str(site), "by its offset in its sequence it lies beyond its contig"))
+        else:
+            placed += found
     return placed, skipped
 
 
@@ -129,7 +131,7 @@ def _placed(site: Site, contig: str, at: int, strand: Strand) -> Site:
     """Return a site whose sequence, or its reverse complement, begins at a base of a contig."""
     width = site.end - site.start
     start = at + (site.offset if strand is Strand.FORWARD else len(site.sequence) - site.offset - width)
-    return replace(site, contig=contig, start=start, end=start + width, strand=strand)
+    return replace(site, contig=contig, start=start, end=start + width, strand=strand if site.strand else None)
 
 
 def _lines(source: Source) -> Lines:

@@ -53,7 +53,9 @@ def test_sites_of_another_accession_are_found_by_sequence(tmp_path: Path) -> Non
         ("own", 4000, 4001, "+", "beyond", ""),
         ("other", 7, 8, "+", "forward", forward),
         ("other", 7, 8, "-", "reverse", reverse.lower()),
+        ("other", 7, 8, ".", "without", reverse),
         ("other", 7, 7, "+", "twice", twice),
+        ("other", 7, 90, "-", "too wide", decode(reverse_complement(codes[:60]))),
         ("other", 7, 7, "+", "nowhere", "ACGT" * 20),
         ("other", 7, 7, "+", "bare", ""),
     ]
@@ -65,8 +67,9 @@ def test_sites_of_another_accession_are_found_by_sequence(tmp_path: Path) -> Non
         ("here", 6, 7, Strand.FORWARD),
         ("forward", 1010, 1012, Strand.FORWARD),
         ("reverse", 2048, 2050, Strand.REVERSE),
+        ("without", 2048, 2050, None),  # of both strands it stays
     ]
-    for site in placed[1:]:  # the bases of the site are those that its sequence has at the offset
+    for site in placed[1:3]:  # the bases of the site are those that its sequence has at the offset
         own = codes[site.start : site.end]
         own = own if site.strand is Strand.FORWARD else reverse_complement(own)
         assert decode(own) == (forward if site.name == "forward" else reverse)[10:12]
@@ -74,6 +77,7 @@ def test_sites_of_another_accession_are_found_by_sequence(tmp_path: Path) -> Non
         ("beyond", "it ends beyond its contig"),
         ("bare", "the genome has no contig of that name, and there is no sequence to look for"),
         ("twice", "its sequence occurs more than once in the genome"),
+        ("too", "by its offset in its sequence it lies beyond its contig"),
         ("nowhere", "its sequence occurs nowhere in the genome"),
     ]
 
