@@ -35,7 +35,7 @@ def boundaries(
         typer.Option(
             "--features",
             metavar="GENES",
-            help="GFF3, GTF or BED: compare the boundaries with its genes, into --features-output.",
+            help="GFF3, GTF, BED or GenBank: compare the boundaries with its genes, into --features-output.",
             rich_help_panel=o.INPUT,
             show_default=False,
         ),
@@ -55,7 +55,10 @@ def boundaries(
         ),
     ] = None,
     context: o.Context = o.DEFAULT_CONTEXT,
-    strand: o.Strand = "both",
+    strand: Annotated[
+        o.StrandChoice,
+        typer.Option("--strand", help="Strands to read, each cut by itself.", rich_help_panel=o.SCORING),
+    ] = "both",
     output: o.Output = "-",
     features_output: Annotated[
         str | None,
@@ -127,6 +130,8 @@ def boundaries(
 
     wanted = parse_shard(shard)
     check_resume(resume, output)
+    if output.endswith((".bw", ".bigwig", ".parquet")):
+        raise UsageError(f"{output}: chunks are BED, so give a name in .bed or .bed.gz. --bigwig PREFIX makes bigWigs.")
     if (features is None) != (features_output is None):
         raise UsageError("--features says what to compare with, --features-output where to write it: give both")
     if wanted is not None and features is not None:

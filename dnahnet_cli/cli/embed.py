@@ -107,6 +107,7 @@ def embed(
         also_circular: frozenset[str] = frozenset()
         if genes is not None:
             annotation = read_genes(genes)
+            session.check_genes(annotation.genes, genes)
             also_circular, skipped = annotation.circular, annotation.skipped
             places = touched(annotation.genes, regions, session.fasta.lengths)
         elif regions is not None:

@@ -119,7 +119,7 @@ def essentiality(
 
       dnahnet essentiality genome.fa annotation.gff -o genes.tsv
 
-      dnahnet essentiality assembly.fa | awk -F'\\t' '$11 <= 10'
+      dnahnet essentiality assembly.fa | awk -F'\\t' '$8 == "ok" && $11 <= 10'
 
       dnahnet essentiality genome.fa annotation.gff.gz --protocol multi -o genes.parquet
 
@@ -199,7 +199,9 @@ def _annotation(session: Session, genes: str | None, id_attr: str | None, report
 
     source = session.request.genome if genes is None and session.fasta.annotated else genes
     if source is not None:
-        return read_genes(source, id_attr)
+        annotation = read_genes(source, id_attr)
+        session.check_genes(annotation.genes, source)
+        return annotation
     annotation = call_genes(session.fasta)
     reporter.note(f"{len(annotation.genes):,} genes called with pyrodigal")
     return annotation

@@ -191,7 +191,10 @@ def digest_of_file(path: str | Path) -> str:
 def _what_is_left(journal: Journal) -> str:
     if not journal.num_pieces:
         return "nothing had been computed yet"
-    return f"what is done stays in {journal.path}: the same command with --resume goes on from there"
+    return (
+        f"what is done stays in {journal.path}: the same command with --resume goes on from there, "
+        "with --no-resume it starts again"
+    )
 
 
 def _name_of_edits(unit: Sequence[Edit]) -> str:

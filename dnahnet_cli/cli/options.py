@@ -64,7 +64,7 @@ Circular = Annotated[
     typer.Option(
         "--circular",
         metavar="auto|all|none|FILE",
-        help="Circular contigs: those that FASTA headers or the GFF call so, all, none, or the names in a file.",
+        help="Circular contigs: those that the genome or the annotation calls so, all, none, or the names in a file.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -92,7 +92,7 @@ RegionsFile = Annotated[
 ]
 Strand = Annotated[
     StrandChoice,
-    typer.Option("--strand", help="Strands to read; scores are means over them.", rich_help_panel=SCORING),
+    typer.Option("--strand", help="Strands to read; a score is the mean over them.", rich_help_panel=SCORING),
 ]
 Suffix = Annotated[
     int,

@@ -119,7 +119,7 @@ def close(
         reporter.note(f"  {counts[status]:,} {status}: {reason}")
     for reason, count in Counter(reason for _, reason in skipped).most_common():
         first = next(name for name, own in skipped if own == reason)
-        reporter.note(f"  {count:,} left out: {reason} (first: {first})")
+        reporter.note(f"  {count:,} left out of the annotation: {reason} (first: {first})")
     write_summary(
         json_summary,
         {

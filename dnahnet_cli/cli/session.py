@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +15,11 @@ from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.cli.request import Request, engine_options, strands, threads_of
 from dnahnet_cli.cli.spreading import spread_engine
 from dnahnet_cli.errors import InputError, UsageError
+from dnahnet_cli.io.streams import name_some
 from dnahnet_cli.networks.devices import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
-    from dnahnet_cli.genome import Interval
+    from dnahnet_cli.genome import Gene, Interval
     from dnahnet_cli.io.fasta import Fasta
     from dnahnet_cli.model.network import Network
     from dnahnet_cli.networks.weights import ModelFile
@@ -75,6 +76,16 @@ class Session:
         if bed is not None:
             regions += read_regions(bed, self.fasta.lengths)
         return regions if texts or bed is not None else None
+
+    def check_genes(self, genes: Sequence[Gene], source: str) -> None:
+        """Raise InputError when no gene is on the genome: with regions, there would merely be no rows."""
+        names = self.fasta.lengths
+        if genes and not any(gene.contig in names for gene in genes):
+            theirs = name_some(dict.fromkeys(gene.contig for gene in genes))
+            raise InputError(
+                f"{source}: no gene is on the genome. The genes are on {theirs}, the genome has {name_some(names)}.\n"
+                "Do the annotation and the genome belong together? Then give their contigs the same names."
+            )
 
     def provenance(self, *, with_paths: bool) -> dict[str, str]:
         """Return what made the output, for its header. Without paths, the same input gives the same bytes."""

@@ -125,6 +125,9 @@ def _run(
         scoring = _Scoring(session, reporter, scorer, annotator, kept.score_units, shard)
         consequences = scoring.write(intake, out, snvs)
     _say_more(reporter, intake, out, consequences)
+    if (job.region or job.regions_file) and shard is None and not sum(scorer.counts.values()):
+        names = name_some(session.fasta.lengths)
+        reporter.note(f"no variant lies in the regions: where VARIANTS calls {names} otherwise, --rename-contigs")
     close(
         reporter,
         "score-variants",
