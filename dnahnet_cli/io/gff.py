@@ -35,6 +35,7 @@ class Feature:
 class Features:
     """What a file holds: coding features in file order, all others that have a name by which a child can find them.
 
+    `nameless` are those of GFF3 that have none, as barrnap writes RNA genes.
     `lengths` (bp) come from ##sequence-region and region lines; `kinds` counts the feature types for messages.
     """
 
@@ -43,6 +44,7 @@ class Features:
     stop_codons: list[Feature] = field(default_factory=list)
     genes: list[Feature] = field(default_factory=list)
     by_id: dict[str, Feature] = field(default_factory=dict)
+    nameless: list[Feature] = field(default_factory=list)
     lengths: dict[str, int] = field(default_factory=dict)
     circular: set[str] = field(default_factory=set)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -139,6 +141,8 @@ def _keep(found: Features, feature: Feature) -> None:
             found.by_id.setdefault("gene " + attributes.get("gene_id", ""), feature)
     elif "ID" in attributes:
         found.by_id.setdefault(attributes["ID"], feature)
+    else:
+        found.nameless.append(feature)
 
 
 def _note_length(found: Features, text: str) -> None:

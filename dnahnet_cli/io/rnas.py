@@ -96,7 +96,7 @@ def _gene_of(feature: genbank.GenBankFeature) -> str:
 
 
 def _candidates(features: Features) -> Iterator[RnaGene]:
-    for feature in chain(features.by_id.values(), features.genes):
+    for feature in chain(features.by_id.values(), features.genes, features.nameless):
         kind = _kind(feature)
         if kind is not None:
             strand = Strand(feature.strand) if feature.strand in ("+", "-") else None

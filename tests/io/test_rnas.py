@@ -19,6 +19,7 @@ def test_rna_genes_of_a_gff(tmp_path: Path) -> None:
             ("rRNA", 201, "-", "ID=r1"),
             ("tRNA", 301, ".", "ID=t2"),
             ("tmRNA", 401, "+", "ID=t3"),
+            ("rRNA", 501, "-", "Name=16S_rRNA;product=16S ribosomal RNA"),  # as barrnap writes it
         ]
     )
     (tmp_path / "a.gff").write_text(gff)
@@ -27,6 +28,7 @@ def test_rna_genes_of_a_gff(tmp_path: Path) -> None:
         RnaGene("c", 0, 10, Strand.FORWARD, TRNA),
         RnaGene("c", 300, 310, None, TRNA),
         RnaGene("c", 400, 410, Strand.FORWARD, OTHER_RNA),
+        RnaGene("c", 500, 510, Strand.REVERSE, RRNA),
     }
     (tmp_path / "a.bed").write_text("c\t0\t10\tx\t0\t+\n")
     assert read_rna_genes(str(tmp_path / "a.bed")) == []
