@@ -32,7 +32,10 @@ class TileGrid:
     max_scored: int = 2048
 
     def for_reading(self, length: int, circular: bool) -> TileGrid:
-        """Shorten tile and context on a small circle, so that no pass meets a base twice before it is scored."""
+        """Shorten tile and context on a small circle, so that no scan meets a base twice.
+
+        What is compared behind an edit near the end of its tile may be where its context began.
+        """
         if not circular or length >= 2 * self.tile:
             return self
         tile = max(1, -(-length // 2))
