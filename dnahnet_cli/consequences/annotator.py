@@ -136,7 +136,8 @@ class Annotator:
         for (_, before), (after, _) in pairwise(locus.gene.parts):
             if any(before <= place.start and place.end <= after for place in places):
                 return locus.named(Term.INTRON if after - before >= INTRON_BP else Term.CODING)
-        return None
+        # Of a gene that is cut off within a codon, the bases of that codon are coding, too.
+        return locus.named(Term.CODING) if locus.gene.phase and all(map(locus.is_hit_by, places)) else None
 
     def _upstream(self, contig: _Contig, edit: LocalEdit) -> list[Effect]:
         """Return the genes that begin within reach, the nearest first, by where the edit is furthest from each."""

@@ -190,6 +190,10 @@ def test_genes_that_are_cut_off_and_other_codes() -> None:
         return found.term, found.aa_change
 
     assert effect(1, "T", "C", phase=1, end=FIRST + 28) == (Term.MISSENSE, "W1R")  # read from its second base
+    for place, ref, alt in ((0, "A", "G"), (1, "T", "C"), (0, "AT", "A"), (0, "A", "AG"), (1, "T", "TC")):
+        assert effect(place, ref, alt, phase=2, end=FIRST + 29) == (Term.CODING, "")  # of a codon that is cut off
+    assert effect(-2, "CAA", "C", phase=2, end=FIRST + 29) == (Term.CODING, "")
+    assert effect(-1, "AA", "A", phase=2, end=FIRST + 29)[0] is Term.UPSTREAM  # as well written before the gene
     assert effect(28, "A", "C", end=FIRST + 29) == (Term.INCOMPLETE_CODON, "")
     assert effect(23, "G", "A") == (Term.STOP_GAINED, "W8*")
     assert effect(23, "G", "A", code=4) == (Term.SYNONYMOUS, "W8W")
