@@ -135,6 +135,7 @@ class Gene:
 
     `parts` are 0-based half-open forward intervals, sorted by start; one that passes the contig's length crosses
     the origin of a circular contig. `phase` bases come before the first whole codon, where the gene is cut off;
+    `cut_at_start` tells that the annotation says so of the end that is read first, also between two codons.
     `genetic_code` is the NCBI table if the annotation names one.
     """
 
@@ -145,6 +146,7 @@ class Gene:
     locus_tag: str = ""
     product: str = ""
     partial: bool = False
+    cut_at_start: bool = False
     pseudo: bool = False
     phase: int = 0
     genetic_code: int | None = None

@@ -57,7 +57,7 @@ class Coding:
         self.place: npt.NDArray[np.int64] = place[gene.phase :]  # of each coding base, on the forward strand
         self.bases, self.behind = letters[gene.phase :], behind
         # A gene that is cut off at its beginning has no start codon, whether or not the annotation says so.
-        self.begins = not gene.phase and self.bases[:3] in code.starts
+        self.begins = not gene.phase and not gene.cut_at_start and self.bases[:3] in code.starts
         self.residues = self._translate(self.bases)
         self.stops_early = STOP in self.residues[:-1]  # read through, as where TGA is selenocysteine
 

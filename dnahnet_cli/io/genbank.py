@@ -197,6 +197,7 @@ def _gene(record: GenBankRecord, feature: GenBankFeature, locus: str) -> Gene | 
         locus,
         get("product", ""),
         partial="<" in feature.location or ">" in feature.location,
+        cut_at_start=("<" if strand is Strand.FORWARD else ">") in feature.location,
         pseudo="pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers,
         phase=int(start_codon) - 1 if start_codon in ("2", "3") else 0,
         genetic_code=whole_number(code),

@@ -109,8 +109,10 @@ def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
         for number, called in enumerate(finder.find_genes(sequence), 1):
             locus = f"{contig}_{number}"
             strand = Strand.FORWARD if called.strand == 1 else Strand.REVERSE
-            partial = called.partial_begin or called.partial_end
-            genes.append(Gene(contig, strand, ((called.begin - 1, called.end),), locus, locus, partial=partial))
+            edges = called.partial_begin, called.partial_end
+            cut = edges[0 if strand is Strand.FORWARD else 1]
+            part = (called.begin - 1, called.end)
+            genes.append(Gene(contig, strand, (part,), locus, locus, partial=any(edges), cut_at_start=cut))
     if not genes:
         raise InputError(f"pyrodigal finds no genes in {fasta.path}: give a GFF3, GTF, BED or GenBank file.")
     return Annotation(genes, fasta.circular)
@@ -223,6 +225,7 @@ def _build(features: Features, group: Sequence[Feature], id_attr: str | None) ->
         locus,
         _first_value(lines, ("product",)),
         partial=any(_is_partial(feature.attributes) for feature in chain(group, lines)),
+        cut_at_start=any(_is_cut_at_start(feature.attributes, first.strand) for feature in chain(group, lines)),
         pseudo=any(_is_pseudo(feature) for feature in chain(group, lines)),
         phase=_phase(group, parts, length or 0),
         genetic_code=whole_number(code),
@@ -288,6 +291,13 @@ def _may_code(gene: Feature) -> bool:
 def _is_partial(attributes: dict[str, str]) -> bool:
     value = attributes.get("partial", "").lower()
     return value in _TRUE or value in _PRODIGAL_PARTIAL or "start_range" in attributes or "end_range" in attributes
+
+
+def _is_cut_at_start(attributes: dict[str, str], strand: str) -> bool:
+    value = attributes.get("partial", "")
+    if value in _PRODIGAL_PARTIAL:  # the left and the right end
+        return value[0 if strand == "+" else 1] == "1"
+    return ("start_range" if strand == "+" else "end_range") in attributes
 
 
 def _is_pseudo(feature: Feature) -> bool:

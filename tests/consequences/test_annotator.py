@@ -195,6 +195,8 @@ def test_genes_that_are_cut_off_and_other_codes() -> None:
     assert effect(-2, "CAA", "C", phase=2, end=FIRST + 29) == (Term.CODING, "")
     assert effect(-1, "AA", "A", phase=2, end=FIRST + 29)[0] is Term.UPSTREAM  # as well written before the gene
     assert effect(28, "A", "C", end=FIRST + 29) == (Term.INCOMPLETE_CODON, "")
+    assert effect(0, "A", "G", cut_at_start=True) == (Term.MISSENSE, "M1V")  # any codon of a gene, not its first
+    assert effect(2, "G", "A", cut_at_start=True) == (Term.MISSENSE, "M1I")
     assert effect(23, "G", "A") == (Term.STOP_GAINED, "W8*")
     assert effect(23, "G", "A", code=4) == (Term.SYNONYMOUS, "W8W")
     assert effect(23, "G", "A", genetic_code=4) == (Term.SYNONYMOUS, "W8W")

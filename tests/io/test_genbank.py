@@ -87,7 +87,7 @@ def test_names_sequences_and_genes(tmp_path: Path, head: str, name: str, circula
     found, skipped, circles = genes(tmp_path, text)
     assert found == [
         Gene(name, Strand.FORWARD, ((10, 310),), "abcA", "T_1", " ".join(QUOTE.split()), genetic_code=4),
-        Gene(name, Strand.REVERSE, ((399, 699),), "T_2", "T_2", partial=True, pseudo=True, phase=2),
+        Gene(name, Strand.REVERSE, ((399, 699),), "T_2", "T_2", partial=True, cut_at_start=True, pseudo=True, phase=2),
     ]
     assert skipped == [] and circles == (frozenset({name}) if circular else frozenset())
     for path in (tmp_path / "x.gbk", tmp_path / "x.gbk.gz"):

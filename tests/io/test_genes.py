@@ -55,7 +55,7 @@ def test_ncbi(read, compression: str) -> None:
     assert annotation.genes == [
         Gene("NC_1", Strand.FORWARD, ((189, 255),), "thrL", "b0001", "a, b"),
         Gene("NC_1", Strand.REVERSE, ((499, 727), (726, 800)), "prfB", "b0003"),
-        Gene("NC_1", Strand.FORWARD, ((899, 999),), "b0004", "b0004", partial=True, pseudo=True),
+        Gene("NC_1", Strand.FORWARD, ((899, 999),), "b0004", "b0004", partial=True, cut_at_start=True, pseudo=True),
         Gene("NC_1", Strand.FORWARD, ((8899, 9100),), "over", "b0005"),
     ]
 
@@ -86,6 +86,21 @@ def test_prokka_bakta_and_prodigal(read) -> None:
         ("1_1", ((0, 177),), True),
         ("1_2", ((167, 386),), False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "left", "right"),
+    [
+        *(("partial=10", True, False), ("partial=01", False, True), ("partial=11", True, True)),
+        *(("partial=00", False, False), ("partial=true", False, False)),
+        *(("partial=true;start_range=.,9", True, False), ("partial=true;end_range=90,.", False, True)),
+    ],
+)
+def test_which_end_of_a_gene_is_cut_off(read, attribute: str, left: bool, right: bool) -> None:
+    text = gff(*(f"c1 x CDS 9 90 . {strand} 0 ID={strand};{attribute}" for strand in "+-"))
+    forward, reverse = read(text).genes
+    assert (forward.cut_at_start, reverse.cut_at_start) == (left, right)
+    assert forward.partial == reverse.partial == (attribute != "partial=00")
 
 
 @pytest.mark.parametrize("strand", "+-")
