@@ -29,7 +29,7 @@ class MutantStatus(Enum):
 EXPLANATION: Final = {
     MutantStatus.UNREADABLE: "not a mutation in any form that is understood",
     MutantStatus.DOES_NOT_FIT: "the gene has something else there, ends before, or is not changed",
-    MutantStatus.AMBIGUOUS_CONTEXT: "bases that are not ACGT, or the end of the DNA, leave nothing to compare",
+    MutantStatus.AMBIGUOUS_CONTEXT: "bases that are not ACGT, or the DNA's end, come before all changes are compared",
 }
 
 

@@ -48,7 +48,7 @@ EXPLANATION: Final = {
     Status.SPANNING_DELETION: "* says that an upstream deletion covers the site; there is nothing to score",
     Status.NO_ALT: "the record has no ALT allele, or one equal to REF",
     Status.TOO_LONG: "an allele is longer than --max-indel",
-    Status.AMBIGUOUS_CONTEXT: "bases that are not ACGT, or the contig's end, leave nothing to compare",
+    Status.AMBIGUOUS_CONTEXT: "bases that are not ACGT, or the contig's end, come before all changes are compared",
 }
 
 
