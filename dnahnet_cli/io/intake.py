@@ -11,11 +11,11 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, TypeVar
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.genome import N_CODE, Codes, Interval, Variant, decode, encode
-from dnahnet_cli.io.streams import Source, name_some
+from dnahnet_cli.genome import N_CODE, GenomeSource, Interval, Variant, decode, encode
+from dnahnet_cli.io.streams import Source, name_some, shortened
 from dnahnet_cli.io.variants import Record
 
 OnRefMismatch = Literal["skip", "error", "use-genome"]
@@ -23,15 +23,6 @@ Score = TypeVar("Score")
 
 _BASES: Final = "ACGT"
 _WINDOW: Final = 65_536
-
-
-class Genome(Protocol):
-    """Where sequences come from; `io.fasta.Fasta` is one."""
-
-    @property
-    def lengths(self) -> dict[str, int]: ...
-
-    def codes(self, contig: str, start: int, end: int) -> Codes: ...
 
 
 class Intake:
@@ -43,7 +34,7 @@ class Intake:
     def __init__(
         self,
         records: Iterable[Record],
-        genome: Genome,
+        genome: GenomeSource,
         *,
         names: Mapping[str, str] | None = None,
         regions: Sequence[Interval] | None = None,
@@ -94,15 +85,15 @@ class Intake:
             return variant
         if self._on_ref_mismatch == "error":
             raise InputError(
-                f"{written.contig}:{written.start + 1}: REF is {_short(written.ref)}, the genome has "
-                f"{_short(decode(here))}. Give the genome that the calls were made on, or another --on-ref-mismatch."
+                f"{written.contig}:{written.start + 1}: REF is {shortened(written.ref)}, the genome has "
+                f"{shortened(decode(here))}. Give the genome that the calls were made on, or another --on-ref-mismatch."
             )
         self.num_replaced += 1
         self.first_replaced = self.first_replaced or written
         return replace(variant, ref=decode(here))
 
 
-def all_snvs(genome: Genome, regions: Sequence[Interval] | None = None) -> Iterator[Record]:
+def all_snvs(genome: GenomeSource, regions: Sequence[Interval] | None = None) -> Iterator[Record]:
     """Yield a record with three ALTs for each A, C, G or T of the regions, in their order, or of the genome."""
     chosen = regions if regions is not None else [Interval(name, 0, n) for name, n in genome.lengths.items()]
     for region in chosen:
@@ -151,7 +142,3 @@ def _joined(regions: Sequence[Interval]) -> dict[str, list[tuple[int, int]]]:
 def _holds(regions: Sequence[tuple[int, int]], place: int) -> bool:
     at = bisect_right(regions, place, key=lambda region: region[0])
     return at > 0 and place < regions[at - 1][1]
-
-
-def _short(allele: str) -> str:
-    return allele if len(allele) <= 20 else f"{allele[:17]}..."

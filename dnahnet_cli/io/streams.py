@@ -68,6 +68,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def shortened(allele: str) -> str:
+    """Return an allele for a message, the end of a long one left out."""
+    return allele if len(allele) <= 20 else f"{allele[:17]}..."
+
+
 def whole_number(text: str) -> int | None:
     """Return what decimal digits mean; None for anything else, and for more digits than a coordinate can have."""
     return int(text) if len(text) <= 18 and text.isascii() and text.isdecimal() else None

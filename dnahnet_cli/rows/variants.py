@@ -116,16 +116,13 @@ def row_of(
 
 def reasons(counts: Counter[Status], first: Mapping[Status, Variant]) -> dict[str, str]:
     """Return why rows are not scored, the commonest status first, each with its first example."""
+    from dnahnet_cli.io.streams import shortened
     from dnahnet_cli.scoring.variants import EXPLANATION, Status
 
     found = {}
     for status, _ in counts.most_common():
         if status is not Status.OK:
             v = first[status]
-            example = f"(first: {v.contig}:{v.start + 1} {_short(v.ref)}>{_short(v.alt)})"
+            example = f"(first: {v.contig}:{v.start + 1} {shortened(v.ref)}>{shortened(v.alt)})"
             found[status.value] = f"{EXPLANATION[status]} {example}"
     return found
-
-
-def _short(allele: str) -> str:
-    return allele if len(allele) <= 20 else f"{allele[:17]}..."
