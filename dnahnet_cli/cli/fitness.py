@@ -36,8 +36,8 @@ def fitness(
         str | None,
         typer.Option(
             "--genome",
-            metavar="FASTA",
-            help="The DNA around the gene, which occurs in it once: gives the model its context.",
+            metavar="GENOME",
+            help="FASTA or GenBank of the DNA around the gene, which occurs in it once: gives the model its context.",
             rich_help_panel=o.INPUT,
             show_default=False,
         ),
@@ -140,6 +140,11 @@ def fitness(
     inputs = [Path(path) for path in (gene, mutants, genome, protein) if path not in (None, "-")]
     with Session(request, reporter) as session:
         coding = _coding(session.fasta, gene, protein)
+        inner_stops = coding.protein.rstrip("*").count("*")
+        if inner_stops:  # one may be a selenocysteine
+            reporter.note(
+                f"{gene} has stop codons before its end ({inner_stops}): is it a gene, in frame, on the gene's strand?"
+            )
         if mutants is not None:
             given = read_mutants(mutants, measured)
         else:

@@ -24,7 +24,11 @@ LINE_BP = 80
 def generate(
     prompts: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPTS", help="FASTA: sequences to go on from, each on its own.", show_default=False),
+        typer.Argument(
+            metavar="PROMPTS",
+            help="FASTA: sequences to go on from, each on its own; bases themselves go with --prompt.",
+            show_default=False,
+        ),
     ] = None,
     prompt: Annotated[
         list[str] | None,

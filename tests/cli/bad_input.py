@@ -391,6 +391,7 @@ SECTIONS: Mapping[str, Sequence[Case]] = {
         Case("another residue there, beside others", _FITNESS, {"mutants.txt": "A2V\nW2V\n"}, 0, shows="  1 .*"),
         Case("the gene: two sequences", _FITNESS, {"gene.fa": f">a\n{_CODING}\n>b\n{_CODING}\n"}),
         Case("the gene: no whole codons", _FITNESS, {"gene.fa": ">a\nATGGC\n"}),
+        Case("the gene: stop codons within", _FITNESS, {"gene.fa": f">a\n{_CODING * 2}\n"}, 0, shows="gene.fa has .*"),
         Case("the gene is not in the genome", (*_FITNESS, "--genome", "g.fa"), {"g.fa": f">c\n{_RANDOM}\n"}),
         Case("the protein is another", (*_FITNESS, "--protein", "p.faa"), {"p.faa": ">p\nMWWWWWWWW\n"}),
     ],
