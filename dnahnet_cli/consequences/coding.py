@@ -151,6 +151,8 @@ class Coding:
         if low == high == 0 and self.begins:
             return self._named(Term.START_RETAINED, codons, "M1M")
         term = Term.STOP_RETAINED if self.residues[high] == STOP else Term.SYNONYMOUS
+        if STOP in self.residues[low : min(high + 1, len(self.residues) - 1)]:  # what reads TGA through stops at TAA
+            term = Term.STOP_GAINED
         same = self.residues[low : high + 1]
         return self._named(term, codons, ":".join(f"{r}{low + n}{r}" for n, r in enumerate(same, 1)))
 

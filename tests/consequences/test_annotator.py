@@ -217,6 +217,8 @@ def test_the_last_stop_of_a_gene_with_another_inside_it_can_be_lost() -> None:
     assert effect(14, "ATAA", "A") == (Term.STOP_LOST, "*6del")
     assert effect(9, "C", "T") == (Term.STOP_GAINED, "Q4*")
     assert effect(6, "T", "C") == (Term.MISSENSE, "*3R")
+    assert effect(7, "G", "A") == (Term.STOP_GAINED, "*3*")  # no longer the codon that is read through
+    assert effect(16, "A", "G") == (Term.STOP_RETAINED, "*6*")
 
 
 def test_genes_that_do_not_fit_are_left_out_and_named() -> None:
