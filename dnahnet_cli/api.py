@@ -287,7 +287,7 @@ class Model:
         strand: StrandName = "both",
         circular: Circular = "auto",
     ) -> Rows:
-        """Give the vectors of each contig, region or gene; stage 0 are the single bases."""
+        """Give the vectors of each contig or region, or of each gene that regions touch; stage 0 are single bases."""
         num_stages = self.network.config.num_stages
         levels = sorted(set(stages if stages is not None else range(num_stages + 1)))
         if not levels or not 0 <= levels[0] <= levels[-1] <= num_stages:
@@ -298,7 +298,10 @@ class Model:
             with open_genome(genome) as opened:
                 annotation = read_genes(str(genes)) if genes is not None else Annotation([])
                 engine = self._engine(opened, circular, 0, context, strand, annotation.circular)
-                places: Sequence[Gene | Interval] = annotation.genes if genes else intervals(opened, regions)
+                only = intervals(opened, regions)
+                places: Sequence[Gene | Interval] = only
+                if genes is not None:
+                    places = gene_rows.touched(annotation.genes, None if regions is None else only, opened.lengths)
                 stretches = [Stretch.of(place) for place in places]
                 for place, found in zip(places, embed(engine, stretches, Pool(pool)), strict=True):
                     yield table.row(place, found)
