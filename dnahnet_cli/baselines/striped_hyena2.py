@@ -2,16 +2,11 @@
 
 Decisions, from the paper:
 - layers in period 7, SE MR LI attention SE MR LI; each is u += mixer(norm(u)), u += mlp(norm(u)); RMSNorm, eps 1e-6
-- a hyena mixer projects to 3D channels, passes a causal depthwise filter of 3 taps, takes the channels by index mod 3
-  as x2, x1 and v, and returns out(x2 * (h conv (x1 * v) + skip * x1 * v)); no biases
-- SE: 7 explicit taps, shared within groups of channels, no skip. MR: 128 explicit taps, shared likewise, times
-  exp(-a t), with a from 10^-2 to 10^2 over the groups and t the tap over 8192. LI: a filter as long as the sequence,
-  sum of 16 real poles, one per channel, h_t = sum_n R_n exp(t log lambda_n), log lambda_n = -exp(p_n) gamma_n
+- the hyena mixers are those of `dnahnet_cli/model/hyena.py`; an explicit filter is shared within groups of channels
 - attention: full, causal, rotary on the whole head. MLP: 8/3 D rounded up, gate through GELU in the first layer and
   as it is elsewhere. The head is the embedding of the four bases
-- initial values of the filters as published; the skips, of which nothing is said, start at 1
 
-Shapes: B batch, L length, D width, G groups, T taps, N poles.
+Shapes: B batch, L length, D width.
 """
 
 from __future__ import annotations
@@ -21,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, Final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -30,16 +24,14 @@ from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.attention import Attention
 from dnahnet_cli.model.config import NUM_BASES, Config
 from dnahnet_cli.model.flops import Flops, Work, attention_work
+from dnahnet_cli.model.hyena import MR_TAPS, SE_TAPS, Hyena
 from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.network import Network, Output
 from dnahnet_cli.model.state import AttentionState, HyenaState, LayerState, LayerStates
 from dnahnet_cli.ops.capture import Capture
-from dnahnet_cli.ops.hyena import explicit_conv, long_conv
 
 PERIOD: Final = ("se", "mr", "li", "attention", "se", "mr", "li")
 EPS: Final = 1e-6
-SHORT_TAPS: Final = 3  # of the filter on the projections
-DECAY_TAPS: Final = 8192  # taps over which the decays of MR are spread, whatever its own number
 
 
 @dataclass(frozen=True)
@@ -51,8 +43,8 @@ class StripedHyena2Config(Config):
     attention_head_size: int = 64
     mlp_multiple: int = 64
     filter_groups: int = 64
-    se_taps: int = 7
-    mr_taps: int = 128
+    se_taps: int = SE_TAPS
+    mr_taps: int = MR_TAPS
     num_poles: int = 16
 
     arch = "striped-hyena2"
@@ -77,88 +69,15 @@ class StripedHyena2Config(Config):
         return -(-8 * self.width // (3 * self.mlp_multiple)) * self.mlp_multiple
 
 
-class Explicit(nn.Module):
-    """A filter of given taps, shared within groups of channels, that may decay."""
-
-    def __init__(self, width: int, groups: int, taps: int, *, decays: bool) -> None:
-        super().__init__()
-        self.shared = width // groups
-        self.decays = decays
-        self.filter_GT = nn.Parameter(torch.empty(groups, taps))
-
-    def reset(self) -> None:
-        """Initialise: what decays begins near zero."""
-        taps = self.filter_GT.shape[1]
-        if self.decays:
-            nn.init.normal_(self.filter_GT, std=1e-5 * taps**-0.5)
-        else:
-            nn.init.uniform_(self.filter_GT, -(taps**-0.5), taps**-0.5)
-
-    def forward(self, u_BLD: Tensor, memory: Tensor | None, capture: Capture) -> tuple[Tensor, Tensor]:
-        filter_GT: Tensor = self.filter_GT
-        if self.decays:
-            groups, taps = filter_GT.shape
-            rate_G1 = torch.logspace(-2, 2, groups, device=filter_GT.device).unsqueeze(1)
-            # The 8192 taps of the original lie at even steps from 0 to 1, both included.
-            filter_GT = filter_GT * torch.exp(-rate_G1 * torch.arange(taps, device=filter_GT.device) / (DECAY_TAPS - 1))
-        return explicit_conv(u_BLD, filter_GT.repeat_interleave(self.shared, dim=0), memory, capture)
-
-
-class Implicit(nn.Module):
-    """A filter as long as the sequence: for each channel a sum of decaying powers."""
-
-    def __init__(self, width: int, num_poles: int) -> None:
-        super().__init__()
-        self.filter_residue_DN = nn.Parameter(torch.empty(width, num_poles))
-        self.filter_p_DN = nn.Parameter(torch.empty(width, num_poles))
-        self.filter_log_gamma_DN = nn.Parameter(torch.empty(width, num_poles))
-
-    def reset(self) -> None:
-        """Initialise: poles that forget within 30 to 300 positions."""
-        nn.init.normal_(self.filter_residue_DN, std=0.1 * self.filter_residue_DN.shape[1] ** -0.5)
-        nn.init.constant_(self.filter_p_DN, -1)
-        with torch.no_grad():
-            self.filter_log_gamma_DN.uniform_(0.01, 0.1).log_()
-
-    def forward(self, u_BLD: Tensor, memory: Tensor | None, capture: Capture) -> tuple[Tensor, Tensor]:
-        log_pole_DN = -torch.exp(self.filter_p_DN + self.filter_log_gamma_DN)
-        y_BLD, states = long_conv(u_BLD, self.filter_residue_DN, log_pole_DN, memory, capture)
-        return y_BLD.to(u_BLD.dtype), states
-
-
-class Hyena(nn.Module):
-    """Two gates around a causal convolution."""
-
-    def __init__(self, config: StripedHyena2Config, kind: str) -> None:
-        super().__init__()
-        width = config.width
-        self.in_proj = Linear(width, 3 * width)
-        self.filter_short = nn.Parameter(torch.empty(3 * width, SHORT_TAPS))
-        self.long: Explicit | Implicit
-        if kind == "li":
-            self.long = Implicit(width, config.num_poles)
-        else:
-            taps = config.se_taps if kind == "se" else config.mr_taps
-            self.long = Explicit(width, config.filter_groups, taps, decays=kind == "mr")
-        self.skip = None if kind == "se" else nn.Parameter(torch.ones(width))
-        self.out_proj = Linear(width, width)
-
-    def reset(self) -> None:
-        """Initialise what is not a linear map."""
-        bound = SHORT_TAPS**-0.5
-        nn.init.uniform_(self.filter_short, -bound, bound)
-        self.long.reset()
-
-    def forward(self, x_BLD: Tensor, state: HyenaState | None, capture: Capture) -> tuple[Tensor, HyenaState]:
-        """Mix along the sequence; return the output and the states at `capture`."""
-        tail, memory = (None, None) if state is None else (state.tail_BWC, state.memory)
-        z_BLC, tail = explicit_conv(self.in_proj(x_BLD), self.filter_short, tail, capture)
-        x2_BLD, x1_BLD, v_BLD = z_BLC.unflatten(-1, (-1, 3)).unbind(-1)
-        u_BLD = x1_BLD * v_BLD
-        y_BLD, memory = self.long(u_BLD, memory, capture)
-        if self.skip is not None:
-            y_BLD = y_BLD + self.skip.to(u_BLD.dtype) * u_BLD
-        return self.out_proj(x2_BLD * y_BLD), HyenaState(tail, memory)
+def _mixer(config: StripedHyena2Config, kind: str) -> Hyena | Attention:
+    match kind:
+        case "se":
+            return Hyena.short(config.width, config.filter_groups, config.se_taps)
+        case "mr":
+            return Hyena.medium(config.width, config.filter_groups, config.mr_taps)
+        case "li":
+            return Hyena.unbounded(config.width, config.num_poles)
+    return Attention(config, config.width, None)
 
 
 class Block(nn.Module):
@@ -168,7 +87,7 @@ class Block(nn.Module):
         super().__init__()
         kind, width = config.kinds[layer], config.width
         self.norm, self.mlp_norm = RMSNorm(width, EPS), RMSNorm(width, EPS)
-        self.mixer: Hyena | Attention = Attention(config, width, None) if kind == "attention" else Hyena(config, kind)
+        self.mixer = _mixer(config, kind)
         self.gate: Callable[[Tensor], Tensor] = F.gelu if layer == 0 else nn.Identity()
         self.mlp_in = Linear(width, 2 * config.hidden)
         self.out_proj = Linear(config.hidden, width)

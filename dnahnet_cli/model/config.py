@@ -12,6 +12,7 @@ from dnahnet_cli.errors import ModelError
 VOCABULARY: Final = "ACGTN^"  # ^ is BOS, which begins every scanned tile
 NUM_BASES: Final = 4
 BOS: Final = 5
+CHANNELS_PER_FILTER: Final = 8  # of a hyena layer's explicit filter: about as in StripedHyena 2
 _MOST_LAYERS: Final = 1000
 
 Layout: TypeAlias = "list[str | Layout]"
@@ -93,7 +94,8 @@ class ModelConfig(Config):
     """Everything that decides the network's parameters and arithmetic.
 
     `layout` nests `[encoder, inner, decoder]` lists around a one-element core list. A string is runs of
-    letter and count: `m` Mamba-2, `M` Mamba-2 + SwiGLU, `t` attention, `T` attention + SwiGLU.
+    letter and count: `m` Mamba-2, `t` attention, `s` and `r` hyena of short and of medium reach (7 and 128 taps); upper
+    case adds a SwiGLU.
     `widths` has one entry per stage and one for the core, `ratios` (target bases, or chunks, per chunk)
     one per stage, `windows` (attention window in positions of the stage, None is unlimited) as widths.
     """
@@ -136,8 +138,10 @@ class ModelConfig(Config):
             raise ModelError(f"ratios must be numbers above 1, not {self.ratios!r}")
         if list(self.widths) != sorted(self.widths):
             raise ModelError(f"widths {self.widths} must not shrink inward")
-        for text in _strings(self.layout):
-            parse_layers(text)
+        for depth, text in _strings(self.layout):
+            letters, width = parse_layers(text), self.widths[depth]
+            if set(letters.lower()) & set("rs") and width % CHANNELS_PER_FILTER:
+                raise ModelError(f"hyena layers need a multiple of {CHANNELS_PER_FILTER} channels, not {width}")
 
     @property
     def num_stages(self) -> int:
@@ -162,16 +166,20 @@ def _tuples(value: Any) -> Any:
 
 def parse_layers(text: str) -> str:
     """Expand runs of letter and count, `T1m4` to `Tmmmm`."""
-    if not re.fullmatch(r"([mMtT][0-9]{1,3})+", text):
-        raise ModelError(f"layers {text!r}: expected runs of m, M, t or T with a count, such as 'T1m4'")
-    runs = [(letter, int(count)) for letter, count in re.findall(r"([mMtT])([0-9]+)", text)]
+    if not re.fullmatch(r"([mMrRsStT][0-9]{1,3})+", text):
+        raise ModelError(
+            f"layers {text!r}: expected runs of m, r, s or t, in either case, with a count, such as 'T1m4'"
+        )
+    runs = [(letter, int(count)) for letter, count in re.findall(r"([a-zA-Z])([0-9]+)", text)]
     if sum(count for _, count in runs) > _MOST_LAYERS:
         raise ModelError(f"layers {text[:40]!r}: more than {_MOST_LAYERS} in a row")
     return "".join(letter * count for letter, count in runs)
 
 
-def _strings(layout: Layout) -> list[str]:
-    return [text for part in layout for text in ([part] if isinstance(part, str) else _strings(part))]
+def _strings(layout: Layout, depth: int = 0) -> list[tuple[int, str]]:
+    """Return all strings of layers, with the stage that each is in."""
+    parts = [[(depth, part)] if isinstance(part, str) else _strings(part, depth + 1) for part in layout]
+    return [pair for pairs in parts for pair in pairs]
 
 
 PRESETS: Final[dict[str, ModelConfig]] = {

@@ -2,7 +2,7 @@
 
 Decisions:
 - counted are the matrix products, a multiply-add as 2: the linear maps, the four products of the SSD, the two of
-  attention; and of a rival with long filters the convolutions, direct or by Fourier transform. Nothing else is:
+  attention, and the convolutions of long filters, direct or by Fourier transform. Nothing else is:
   look-ups, norms, the convolution of four taps, rotations, softmax, gates, decays, the states carried from chunk to
   chunk, cosines and smoothing work element by element and cost memory traffic instead
 - counted is what the architecture needs, not what a kernel executes: no padding, and in attention only the pairs of
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dnahnet_cli.model.config import NUM_BASES, AttentionSizes, LayerSizes, ModelConfig, parse_layers
+from dnahnet_cli.model.hyena import MR_TAPS, SE_TAPS
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,13 @@ def layers_work(config: LayerSizes, layers: str, width: int, window: int | None,
     """Count layers in a row, given by their letters."""
     work = Work()
     for letter in parse_layers(layers):
-        work += (
-            mamba_work(config, width, positions) if letter in "mM" else attention_work(config, width, window, positions)
-        )
+        match letter.lower():
+            case "m":
+                work += mamba_work(config, width, positions)
+            case "t":
+                work += attention_work(config, width, window, positions)
+            case kind:
+                work += hyena_work(width, SE_TAPS if kind == "s" else MR_TAPS, positions)
         if letter.isupper():
             work += swiglu_work(config, width, positions)
     return work
@@ -136,6 +141,11 @@ def attention_work(config: AttentionSizes, width: int, window: int | None, posit
         linear=2 * width * 4 * channels * positions,  # query, key, value and output
         attention=2 * 2 * channels * pairs,  # query times key, weight times value
     )
+
+
+def hyena_work(width: int, taps: int, positions: float) -> Work:
+    """Count one hyena mixer with an explicit filter."""
+    return Work(linear=2 * 4 * width**2 * positions, convolution=2.0 * width * taps * positions)
 
 
 def swiglu_work(config: LayerSizes, width: int, positions: float) -> Work:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from dnahnet_cli.model.attention import Attention, SwiGLU
 from dnahnet_cli.model.chunking import Chunker, Router, StageTrace, rooms
-from dnahnet_cli.model.config import NUM_BASES, LayerSizes, Layout, ModelConfig, parse_layers
+from dnahnet_cli.model.config import CHANNELS_PER_FILTER, NUM_BASES, LayerSizes, Layout, ModelConfig, parse_layers
 from dnahnet_cli.model.flops import Flops, flops
+from dnahnet_cli.model.hyena import Hyena
 from dnahnet_cli.model.layers import Float32Linear, Linear, RMSNorm
 from dnahnet_cli.model.mamba import Mamba2
 from dnahnet_cli.model.network import Network
@@ -33,13 +34,24 @@ from dnahnet_cli.ops.ema import smooth_and_spread
 from dnahnet_cli.ops.routing import cut, select_rows
 
 
+def _mixer(config: LayerSizes, letter: str, width: int, window: int | None) -> Mamba2 | Attention | Hyena:
+    match letter:
+        case "m":
+            return Mamba2(config, width)
+        case "t":
+            return Attention(config, width, window)
+        case "s":
+            return Hyena.short(width, width // CHANNELS_PER_FILTER)
+    return Hyena.medium(width, width // CHANNELS_PER_FILTER)
+
+
 class Block(nn.Module):
     """Pre-norm mixer, and a pre-norm SwiGLU when the layer's letter is upper case."""
 
     def __init__(self, config: LayerSizes, letter: str, width: int, window: int | None) -> None:
         super().__init__()
         self.norm = RMSNorm(width)
-        self.mixer: Mamba2 | Attention = Mamba2(config, width) if letter in "mM" else Attention(config, width, window)
+        self.mixer = _mixer(config, letter.lower(), width, window)
         self.mlp_norm = RMSNorm(width) if letter.isupper() else None
         self.mlp = SwiGLU(config, width) if letter.isupper() else None
 
@@ -70,7 +82,7 @@ class Stack(nn.Module):
             if isinstance(module, Linear):
                 std = (0.4 / module.in_features) ** 0.5 * (num_residuals**-0.5 if name.endswith("out_proj") else 1.0)
                 nn.init.normal_(module.weight, std=std)
-            elif isinstance(module, Mamba2 | Attention):
+            elif isinstance(module, Mamba2 | Attention | Hyena):
                 module.reset()
 
     def forward(

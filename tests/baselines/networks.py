@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from dnahnet_cli.baselines.chunkers import FixedStrideConfig, RandomChunksConfig
 from dnahnet_cli.baselines.isotropic import Mamba2Config, TransformerConfig
-from dnahnet_cli.baselines.striped_hyena2 import Implicit, StripedHyena2Config
+from dnahnet_cli.baselines.striped_hyena2 import StripedHyena2Config
 from dnahnet_cli.model.config import BOS, Config
+from dnahnet_cli.model.hyena import Implicit
 from dnahnet_cli.model.layers import Linear
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.architectures import build

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dnahnet_cli.baselines.striped_hyena2 import Block, Hyena, StripedHyena2, StripedHyena2Config
+from dnahnet_cli.baselines.striped_hyena2 import Block, StripedHyena2, StripedHyena2Config
 from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.attention import Attention
+from dnahnet_cli.model.hyena import Hyena
 from dnahnet_cli.networks.architectures import build
 from dnahnet_cli.ops.capture import Capture
 from tests.baselines.networks import network, tokens

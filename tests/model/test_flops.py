@@ -113,7 +113,12 @@ def test_attention_needs_the_pairs_that_influence_each_other(window: int | None)
 
 @pytest.mark.parametrize(
     ("layout", "length"),
-    [(SMALL.layout, 512), (["t2", ["T1m2", ["T3"], "m1"], "M1t1"], 384), (["M3", ["m2", ["M2"], "t1"], "m1"], 768)],
+    [
+        (SMALL.layout, 512),
+        (["t2", ["T1m2", ["T3"], "m1"], "M1t1"], 384),
+        (["M3", ["m2", ["M2"], "t1"], "m1"], 768),
+        (["S1R1", ["T1m1", ["T3"], "m1T1"], "r1S1"], 512),
+    ],
 )
 def test_the_whole_network_is_within_two_percent(layout: Layout, length: int) -> None:
     # Executed are whole blocks of a window, of which only a part is needed, and whole chunks of the SSD.
@@ -144,7 +149,7 @@ def test_total_is_the_sum_and_grows_with_length_and_rates(name: str, length: int
     config = CONFIGS[name]
     some = data.draw(st.lists(st.floats(0.01, 0.9), min_size=config.num_stages, max_size=config.num_stages))
     cost = flops(config, length, some)
-    assert cost.total == pytest.approx(sum(w.linear + w.ssd + w.attention for w in cost.parts.values()))
+    assert cost.total == pytest.approx(sum(w.linear + w.ssd + w.attention + w.convolution for w in cost.parts.values()))
     assert cost.per_base * length == pytest.approx(cost.total)
     assert flops(config, length + 1, some).total > cost.total
     for stage in range(config.num_stages):
