@@ -60,6 +60,9 @@ class Session:
 
         circular = self._circular(also_circular)
         self.reporter.detail(f"circular: {', '.join(sorted(circular)) or 'none'}")
+        if self.request.circular == "auto" and circular > self.fasta.circular:  # an annotation changes scores
+            by_annotation = name_some(sorted(circular - self.fasta.circular))
+            self.reporter.note(f"read as circular, as the annotation says: {by_annotation}")
         if self.request.spread is not None:
             spread = spread_engine(self, circular, self._stack)
             if spread is not None:
