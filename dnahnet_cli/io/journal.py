@@ -187,7 +187,7 @@ def _is_piece(line: bytes) -> bool:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = " ".join(str(value).split())  # a damaged file may have line ends in it
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
