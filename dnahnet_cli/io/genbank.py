@@ -80,10 +80,11 @@ def genes_of(record: GenBankRecord, id_attr: str | None = None) -> tuple[list[Ge
     """Return the genes of a record's CDS features, and those left out: (locus, reason).
 
     A gene is named after the first there is of the qualifiers `id_attr`, locus_tag, gene and protein_id. Of several
-    products of one name the longest stands for the gene, as for GFF3.
+    products of one locus_tag, or without that of one name on the same bases, the longest stands for the gene.
     """
     keys = (id_attr, *_LOCUS_KEYS) if id_attr else _LOCUS_KEYS
-    genes: dict[str, Gene] = {}
+    genes: list[Gene] = []
+    places: dict[str, list[int]] = {}  # of the genes of a name
     skipped = []
     for feature in record.features:
         if feature.kind != "CDS":
@@ -93,12 +94,18 @@ def genes_of(record: GenBankRecord, id_attr: str | None = None) -> tuple[list[Ge
         gene = _gene(record, feature, locus)
         if isinstance(gene, str):
             skipped.append((locus, gene))
-        elif locus not in genes:
-            genes[locus] = gene
+            continue
+        tag = feature.qualifiers.get("locus_tag")
+        alike = places.setdefault(tag or locus, [])
+        # A gene may have copies of its name elsewhere, as transposases have.
+        same = next((at for at in alike if tag or (genes[at].start < gene.end and gene.start < genes[at].end)), None)
+        if same is None:
+            alike.append(len(genes))
+            genes.append(gene)
         else:
-            shorter, genes[locus] = sorted((genes[locus], gene), key=lambda each: each.length)
+            shorter, genes[same] = sorted((genes[same], gene), key=lambda each: each.length)
             skipped.append((shorter.locus_tag, "another product of this gene is longer"))
-    return list(genes.values()), skipped
+    return genes, skipped
 
 
 def write_fasta(source: Source, target: Path) -> None:

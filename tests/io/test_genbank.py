@@ -155,6 +155,20 @@ def test_several_records_and_attributes(tmp_path: Path) -> None:
         assert fasta.lengths == {"contig_1": LENGTH, "contig_2": LENGTH}
 
 
+def test_copies_of_a_gene_elsewhere_are_genes_of_their_own(tmp_path: Path) -> None:
+    places = ("11..100", "complement(201..500)", "complement(231..500)", "700..789")
+    untagged = record(BAKTA, *(feature("CDS", place, gene="tnpA") for place in places))
+    found, skipped, _ = genes(tmp_path, untagged)
+    assert [(gene.start, gene.name) for gene in found] == [(10, "tnpA"), (200, "tnpA"), (699, "tnpA")]
+    assert skipped == [("tnpA", "another product of this gene is longer")]
+    tags = ("T_1", "T_2", "T_2", "T_3")
+    tagged = zip(places, tags, strict=True)
+    (tmp_path / "x.gbk").write_text(
+        record(BAKTA, *(feature("CDS", place, gene="tnpA", locus_tag=tag) for place, tag in tagged))
+    )
+    assert [gene.start for gene in read_genes(str(tmp_path / "x.gbk"), "gene").genes] == [10, 200, 699]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
