@@ -127,7 +127,9 @@ def _run(
     _say_more(reporter, intake, out, consequences)
     if (job.region or job.regions_file) and shard is None and not sum(scorer.counts.values()):
         names = name_some(session.fasta.lengths)
-        reporter.note(f"no variant lies in the regions: where VARIANTS calls {names} otherwise, --rename-contigs")
+        reporter.note(
+            f"no variant lies in the regions; if VARIANTS has another name for {names}, give --rename-contigs"
+        )
     close(
         reporter,
         "score-variants",
