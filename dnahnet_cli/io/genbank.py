@@ -63,7 +63,7 @@ def read_records(source: Source) -> Iterator[GenBankRecord]:
             block, bases, in_origin = [], [], False
         if line.startswith(b"//") or not line.strip():
             continue
-        if in_origin and line[:1].isspace():
+        if in_origin and (line[:1].isspace() or line[:1].isdigit()):  # from 100,000,000 on no blank is left
             bases.append(line.translate(None, _NOT_BASES))
             if bases[-1] and not bases[-1].isalpha():
                 raise InputError(
@@ -130,7 +130,8 @@ def _record(source: str, block: Sequence[tuple[int, str]], bases: Sequence[bytes
     features = list(_features(source, block))
     declared = re.search(r"(?<![0-9])([0-9]{1,18})\s+(?:bp|aa)\b", locus)
     source_end = next((_RANGE.fullmatch(f.location) for f in features if f.kind == "source"), None)
-    length = len(sequence) or int((source_end and source_end[2]) or (declared[1] if declared else 0))
+    annotated = int((source_end and source_end[2]) or 0)
+    length = len(sequence) or annotated or int(declared[1] if declared else 0)
     head = {line[:12].strip(): line[12:].split() for _, line in reversed(block) if line[:1].isalpha()}
     name = next((words[0] for key in ("VERSION", "ACCESSION") if (words := head.get(key)) and words[0] != "."), "")
     if not name:
@@ -140,6 +141,10 @@ def _record(source: str, block: Sequence[tuple[int, str]], bases: Sequence[bytes
             name = name.removesuffix(str(length))
     if not name:
         raise InputError(f"{source}:{first} names no record: VERSION, ACCESSION and LOCUS are empty.")
+    if sequence and len(sequence) < annotated:
+        raise InputError(
+            f"{source}: record {name} is cut off: it has {len(sequence):,} of its {annotated:,} bases under ORIGIN."
+        )
     return GenBankRecord(name, length, "circular" in locus.lower().split()[2:], features, sequence)
 
 

@@ -183,6 +183,22 @@ def test_malformed_files(tmp_path: Path, text: str, says: str) -> None:
         genes(tmp_path, text)
 
 
+def test_lines_of_bases_may_begin_with_their_number(tmp_path: Path) -> None:
+    text = record(BAKTA)
+    head, bases = text[: text.index("ORIGIN")], text[text.index("ORIGIN") :]
+    (tmp_path / "x.gbk").write_text(head + "\n".join(line.lstrip() for line in bases.split("\n")))
+    with Fasta(tmp_path / "x.gbk") as fasta:
+        assert decode(fasta.codes("contig_1", 0, LENGTH)) == BASES.upper()
+
+
+def test_a_record_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    text = record(BAKTA, feature("CDS", "1..90", locus_tag="T"))
+    (tmp_path / "x.gbk").write_text(text[: text.index("     2941 ")])
+    for read in (lambda path: Fasta(Path(path)), read_genes):
+        with pytest.raises(InputError, match=r"contig_1 is cut off: it has 2,940 of its 3,000 bases"):
+            read(str(tmp_path / "x.gbk"))
+
+
 def test_a_genome_needs_its_sequence(tmp_path: Path) -> None:
     text = record(NCBI, feature("CDS", "1..90", locus_tag="T"))
     (tmp_path / "x.gbk").write_text(text[: text.index("ORIGIN")] + "CONTIG      join(X.1:1..3000)\n//\n")
