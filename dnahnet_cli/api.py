@@ -163,6 +163,7 @@ class Model:
         *,
         protocol: Literal["single", "multi"] = "single",
         id_attr: str | None = None,
+        genetic_code: int | None = None,
         regions: Sequence[str] | None = None,
         suffix: int = 512,
         context: int = 1024,
@@ -176,7 +177,7 @@ class Model:
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
-                annotation = genes_of(genome, opened, genes, id_attr)
+                annotation = genes_of(genome, opened, genes, id_attr, genetic_code)
                 engine = self._engine(opened, circular, suffix, context, strand, annotation.circular)
                 only = None if regions is None else intervals(opened, regions)
                 chosen = gene_rows.touched(annotation.genes, only, opened.lengths)

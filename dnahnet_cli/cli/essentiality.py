@@ -47,6 +47,16 @@ def essentiality(
             show_default=False,
         ),
     ] = None,
+    genetic_code: Annotated[
+        int | None,
+        typer.Option(
+            "--genetic-code",
+            metavar="N",
+            help="NCBI table of genes that are called here, such as 4 of Mycoplasma; 11 unless given.",
+            rich_help_panel=o.INPUT,
+            show_default=False,
+        ),
+    ] = None,
     region: o.Region = None,
     regions_file: o.RegionsFile = None,
     protocol: Annotated[
@@ -147,7 +157,7 @@ def essentiality(
     )
     inputs = [Path(genome)] + ([Path(genes)] if genes is not None and genes != "-" else [])
     with Session(request, reporter) as session:
-        annotation = _annotation(session, genes, id_attr, reporter)
+        annotation = _annotation(session, genes, id_attr, genetic_code, reporter)
         chosen = touched(annotation.genes, session.regions(region, regions_file), session.fasta.lengths)
         engine = session.engine(annotation.circular)
         provenance = {**session.provenance(with_paths=not no_version), "protocol": protocol}
@@ -193,7 +203,9 @@ def essentiality(
     )
 
 
-def _annotation(session: Session, genes: str | None, id_attr: str | None, reporter: Reporter) -> Annotation:
+def _annotation(
+    session: Session, genes: str | None, id_attr: str | None, genetic_code: int | None, reporter: Reporter
+) -> Annotation:
     """Read the genes, or call them."""
     from dnahnet_cli.io.genes import call_genes, read_genes
 
@@ -201,8 +213,12 @@ def _annotation(session: Session, genes: str | None, id_attr: str | None, report
     if source is not None:
         annotation = read_genes(source, id_attr)
         session.check_genes(annotation.genes, source)
+        if genetic_code is not None:
+            raise UsageError(
+                f"--genetic-code is for genes that are called, and {source} has genes: leave out one of them."
+            )
         return annotation
-    annotation = call_genes(session.fasta)
+    annotation = call_genes(session.fasta, genetic_code)
     reporter.note(f"{len(annotation.genes):,} genes called with pyrodigal")
     return annotation
 

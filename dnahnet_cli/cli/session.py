@@ -32,6 +32,7 @@ class Session:
     def __init__(self, request: Request, reporter: Reporter) -> None:
         self.request, self.reporter = request, reporter
         self.dtype_name: str = request.dtype
+        self.circular: frozenset[str] = frozenset()  # known when there is an engine
         self._stack = ExitStack()
 
     def __enter__(self) -> Session:
@@ -58,7 +59,7 @@ class Session:
         """Load the network and return the engine, of this process or of several."""
         from dnahnet_cli.scoring.engine import Engine
 
-        circular = self._circular(also_circular)
+        circular = self.circular = self._circular(also_circular)
         self.reporter.detail(f"circular: {', '.join(sorted(circular)) or 'none'}")
         if self.request.circular == "auto" and circular > self.fasta.circular:  # an annotation changes scores
             by_annotation = name_some(sorted(circular - self.fasta.circular))
@@ -98,8 +99,11 @@ class Session:
             "context": str(self.request.context),
             "suffix": str(self.request.suffix),
             "strand": self.request.strand,
+            "circular": ",".join(sorted(self.circular)),
             "dtype": self.dtype_name,
         }
+        if not self.circular:
+            del always["circular"]
         if self.request.suffix is None:
             del always["suffix"]
         if not with_paths:

@@ -6,12 +6,14 @@ products of one gene, such as those of alternative starts, the longest stands fo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any, Final, cast
 
 from dnahnet_cli.errors import InputError
+from dnahnet_cli.genetic_code import DEFAULT_CODE
 from dnahnet_cli.genome import Gene, Strand, decode
 from dnahnet_cli.io import genbank
 from dnahnet_cli.io.fasta import Fasta
@@ -82,11 +84,11 @@ def _leave_out_nested(annotation: Annotation) -> None:
     annotation.genes = usable
 
 
-def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
+def call_genes(fasta: Fasta, genetic_code: int | None = None) -> Annotation:
     """Call genes with pyrodigal: trained on the genome from 100 kb on, with its metagenomic models below that.
 
-    `genetic_code` is the NCBI table used when training. Genes are not called over the origin of circular contigs. Raise
-    InputError when pyrodigal is not installed or finds nothing.
+    With a `genetic_code`, an NCBI table, it is always trained; otherwise with table 11. Genes are not called over the
+    origin of circular contigs. Raise InputError when pyrodigal is not installed, cannot be trained, or finds nothing.
     """
     try:
         import pyrodigal
@@ -96,12 +98,13 @@ def call_genes(fasta: Fasta, genetic_code: int = 11) -> Annotation:
             "Install it with: pip install 'dnahnet[genes]', or give a GFF3, GTF, BED or GenBank file."
         ) from error
     sequences = {name: decode(fasta.codes(name, 0, length)) for name, length in fasta.lengths.items() if length}
-    is_trained = sum(map(len, sequences.values())) >= _MIN_TRAINING_BP
+    is_trained = genetic_code is not None or sum(map(len, sequences.values())) >= _MIN_TRAINING_BP
     finder = pyrodigal.GeneFinder(meta=not is_trained, closed=False)
     if is_trained:
         first, *others = sequences.values()
         try:
-            finder.train(first, *others, translation_table=cast(Any, genetic_code))
+            with warnings.catch_warnings(action="ignore"):  # below 100 kb, where the code was asked for
+                finder.train(first, *others, translation_table=cast(Any, genetic_code or DEFAULT_CODE))
         except ValueError as error:
             raise InputError(f"pyrodigal cannot be trained on {fasta.path}: {error}.") from error
     genes = []

@@ -116,7 +116,8 @@ def touched(genes: Sequence[Gene], regions: Sequence[Interval] | None, lengths: 
         return genes
 
     def pieces(gene: Gene) -> tuple[Interval, Interval]:
-        past = max(0, gene.end - lengths.get(gene.contig, gene.end))  # over the origin
+        length = lengths.get(gene.contig, gene.end)
+        past = max(0, gene.end - length) if gene.start < length else 0  # over the origin, not beyond the contig
         return Interval(gene.contig, gene.start, gene.end), Interval(gene.contig, 0, past)
 
     return [gene for gene in genes if any(r.overlaps(piece) for r in regions for piece in pieces(gene))]

@@ -59,13 +59,25 @@ def contig_names(given: str | Path | Mapping[str, str] | None, genome: Fasta | S
     return given
 
 
-def genes_of(given: Genome, genome: Fasta | Sequences, genes: str | Path | None, id_attr: str | None) -> Annotation:
-    """Read genes, or take those of a GenBank genome, or call them. Raises InputError and UsageError."""
+def genes_of(
+    given: Genome,
+    genome: Fasta | Sequences,
+    genes: str | Path | None,
+    id_attr: str | None = None,
+    genetic_code: int | None = None,
+) -> Annotation:
+    """Read genes, or take those of a GenBank genome, or call them. Raises InputError and UsageError.
+
+    `genetic_code` is the NCBI table of genes that are called.
+    """
+    is_read = genes is not None or (genome.annotated if isinstance(genome, Fasta) else False)
+    if is_read and genetic_code is not None:
+        raise UsageError("genetic_code is for genes that are called, and there is an annotation")
     if genes is not None:
         return read_genes(str(genes), id_attr)
     if isinstance(genome, Sequences) or isinstance(given, Mapping):
         raise UsageError("genes are called in a file only: write the sequences to one, or give an annotation")
-    return read_genes(str(given), id_attr) if genome.annotated else call_genes(genome)
+    return read_genes(str(given), id_attr) if is_read else call_genes(genome, genetic_code)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dnahnet_cli.errors import InputError
-from dnahnet_cli.genome import Gene, Strand
+from dnahnet_cli.genome import Gene, Strand, decode, reverse_complement
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import Annotation, call_genes, read_genes
 
@@ -279,6 +279,29 @@ def test_calling_genes(shared: Path, tmp_path: Path) -> None:
         assert annotation.circular == {"c"}
         assert ((110, 2036),) in [gene.parts for gene in annotation.genes]
         assert annotation.genes[-1].partial
+
+
+def test_genes_are_called_by_the_code_that_is_asked_for(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyrodigal")
+    with Fasta(shared / "variants" / "lambda_phage_cfsan" / "reference.fa.gz") as fasta:
+        name = next(iter(fasta.lengths))
+
+        def read_through(code: int | None) -> int:
+            """Count the genes in which TGA is no stop."""
+            number = 0
+            for gene in call_genes(fasta, code).genes:
+                sense = fasta.codes(name, gene.start, gene.end)
+                text = decode(sense if gene.strand is Strand.FORWARD else reverse_complement(sense))
+                number += not gene.partial and "TGA" in [text[i : i + 3] for i in range(0, len(text) - 3, 3)]
+            return number
+
+        assert read_through(None) == read_through(11) == 0 < read_through(4)
+        with pytest.raises(InputError, match="pyrodigal cannot be trained on"):
+            call_genes(fasta, 99)
+        short = tmp_path / "short.fa"
+        short.write_text(f">c\n{decoded(fasta, name, 600, 6000)}\n")
+    with Fasta(short) as fasta, pytest.raises(InputError, match="pyrodigal cannot be trained on"):
+        call_genes(fasta, 4)
 
 
 def test_calling_genes_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

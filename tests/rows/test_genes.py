@@ -16,4 +16,6 @@ def test_a_region_touches_genes_over_the_origin() -> None:
     assert names(0, 36) == names(35, 37) == names(990, 1000) == names(959, 961) == ["over"]
     assert names(36, 100) == names(200, 960) == []
     assert names(30, 101) == ["over", "inside"]
+    beyond = Gene("c", Strand.FORWARD, ((1000, 1036),), "of a longer contig")
+    assert touched([beyond], [Interval("c", 0, 100)], {"c": 1000}) == []
     assert touched(genes, None, {"c": 1000}) == genes
