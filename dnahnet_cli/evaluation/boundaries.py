@@ -87,7 +87,9 @@ class GenomeFeatures:
 
     @classmethod
     def read(cls, fasta: Fasta, genes: str | None, sites: Iterable[str] = ()) -> GenomeFeatures:
-        """Read genes (None calls them) and tables of sites. Raises InputError, also if they do not fit."""
+        """Read genes (None: those of a GenBank genome, or called) and tables of sites. Raises InputError."""
+        if genes is None and fasta.annotated:
+            genes = str(fasta.path)
         found = call_genes(fasta) if genes is None else read_genes(genes)
         known, skipped = check_genes(found.genes, fasta)
         rnas = read_rna_genes(genes) if genes is not None else []

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dnahnet_cli.cli.evaluate.annotation import features_of
+from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.evaluation.boundaries import BoundaryOptions, GenomeFeatures, boundary_rows, columns, evidence_of
 from dnahnet_cli.evaluation.chunks import Cuts
 from dnahnet_cli.genome import Gene, Interval, Strand, decode, encode, reverse_complement
+from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.sites import Site
 from tests.conftest import MemoryGenome, random_codes
 
@@ -168,3 +172,23 @@ def test_no_boundary_at_all() -> None:
 def test_evidence() -> None:
     names = ("coding", "rbs_predicted", "tss_measured", "all")
     assert [evidence_of(name) for name in names] == ["annotated", "predicted", "measured", None]
+
+
+GENBANK = """LOCUS       c1                60 bp    DNA     linear   BCT 01-JAN-2020
+FEATURES             Location/Qualifiers
+     CDS             4..33
+                     /locus_tag="T1"
+ORIGIN
+        1 aaaatggctg ctgctgctgc tgctgctgct taaaaaaaaa aaaaaaaaaa aaaaaaaaaa
+//
+"""
+
+
+def test_a_genbank_genome_has_its_own_genes(tmp_path: Path) -> None:
+    path = tmp_path / "genome.gbk"
+    path.write_text(GENBANK)
+    with Fasta(path, tmp_path) as fasta:
+        found = GenomeFeatures.read(fasta, None)
+        assert [gene.parts for gene in found.genes] == [((3, 33),)]
+        features, _ = features_of(fasta, None, "auto", Reporter(quiet=True))
+        assert features is not None and features == features_of(fasta, str(path), "auto", Reporter(quiet=True))[0]

@@ -22,13 +22,15 @@ def features_of(
 ) -> tuple[Features | None, frozenset[str]]:
     """Return the genes and the circular contigs (`circular`: auto, all, none) of a genome.
 
-    Without a file genes are called; where that cannot be, a note says why and there are none.
+    Without a file they are those of a GenBank genome, or called; where that cannot be, a note says why.
     """
     from dnahnet_cli.evaluation.regions import Features
     from dnahnet_cli.io.genes import call_genes, read_genes
     from dnahnet_cli.io.rnas import read_rna_genes
 
     annotation = None
+    if genes is None and fasta.annotated:
+        genes = str(fasta.path)
     if genes is None:
         try:
             annotation = call_genes(fasta)

@@ -32,7 +32,8 @@ def boundaries(
         typer.Option(
             "--genes",
             metavar="FILE",
-            help="GFF3, GTF or BED. Without it, genes are called with pyrodigal.",
+            help="GFF3, GTF, BED or GenBank. Without it, those of a genome in GenBank format, or called with "
+            "pyrodigal.",
             rich_help_panel=o.INPUT,
             show_default=False,
         ),

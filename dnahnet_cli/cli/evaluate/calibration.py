@@ -29,7 +29,8 @@ def calibration(
         typer.Option(
             "--genes",
             metavar="FILE|none",
-            help="GFF3, GTF or BED with the genes. Without it genes are called; none does without consequences.",
+            help="GFF3, GTF, BED or GenBank with the genes. Without it genes are called; none does without "
+            "consequences.",
             rich_help_panel=o.INPUT,
             show_default=False,
         ),

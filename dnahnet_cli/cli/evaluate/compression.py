@@ -37,8 +37,8 @@ def compression(
         typer.Option(
             "--genes",
             metavar="FILE|none",
-            help="GFF3, GTF or BED with the genes; repeatable, in the order of the genomes. Without it genes are "
-            "called; none does without classes of bases.",
+            help="GFF3, GTF, BED or GenBank with the genes; repeatable, in the order of the genomes. Without it "
+            "genes are called; none does without classes of bases.",
             rich_help_panel=o.INPUT,
             show_default=False,
         ),
