@@ -23,7 +23,7 @@ from dnahnet_cli.baselines.isotropic import check_size, no_rates
 from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.attention import Attention
 from dnahnet_cli.model.config import NUM_BASES, Config
-from dnahnet_cli.model.flops import Flops, Work, attention_work
+from dnahnet_cli.model.flops import Flops, Work, attention_work, long_conv_work
 from dnahnet_cli.model.hyena import MR_TAPS, SE_TAPS, Hyena
 from dnahnet_cli.model.layers import Linear, RMSNorm
 from dnahnet_cli.model.network import Network, Output
@@ -150,13 +150,8 @@ class StripedHyena2(Network):
         return Flops(length, parts)
 
     def _convolution(self, kind: str, length: int) -> float:
-        """Count the convolution between the gates: 2 per tap, or Fourier transforms and the filter's evaluation.
-
-        A real transform of n values takes 2.5 n log2 n, half of a complex one. Three of n = 2L are needed for each
-        channel: of the inputs, of the filter and back.
-        """
+        """Count the convolution between the gates: 2 per tap, or Fourier transforms and the filter's evaluation."""
         config = self.config
         if kind == "li":
-            transform = 2.5 * 2 * length * math.log2(2 * length)
-            return config.width * (3 * transform + 2 * config.num_poles * length)
+            return long_conv_work(config.width, config.num_poles, length)
         return 2.0 * config.width * (config.se_taps if kind == "se" else config.mr_taps) * length

@@ -13,6 +13,7 @@ VOCABULARY: Final = "ACGTN^"  # ^ is BOS, which begins every scanned tile
 NUM_BASES: Final = 4
 BOS: Final = 5
 CHANNELS_PER_FILTER: Final = 8  # of a hyena layer's explicit filter: about as in StripedHyena 2
+NUM_POLES: Final = 16  # of its filter of unbounded reach, for each channel
 _MOST_LAYERS: Final = 1000
 
 Layout: TypeAlias = "list[str | Layout]"
@@ -94,7 +95,7 @@ class ModelConfig(Config):
     """Everything that decides the network's parameters and arithmetic.
 
     `layout` nests `[encoder, inner, decoder]` lists around a one-element core list. A string is runs of
-    letter and count: `m` Mamba-2, `t` attention, `s` and `r` hyena of short and of medium reach (7 and 128 taps); upper
+    letter and count: `m` Mamba-2, `t` attention, `s`, `r` and `l` hyena of short, medium and unbounded reach; upper
     case adds a SwiGLU.
     `widths` has one entry per stage and one for the core, `ratios` (target bases, or chunks, per chunk)
     one per stage, `windows` (attention window in positions of the stage, None is unlimited) as widths.
@@ -166,9 +167,9 @@ def _tuples(value: Any) -> Any:
 
 def parse_layers(text: str) -> str:
     """Expand runs of letter and count, `T1m4` to `Tmmmm`."""
-    if not re.fullmatch(r"([mMrRsStT][0-9]{1,3})+", text):
+    if not re.fullmatch(r"([lLmMrRsStT][0-9]{1,3})+", text):
         raise ModelError(
-            f"layers {text!r}: expected runs of m, r, s or t, in either case, with a count, such as 'T1m4'"
+            f"layers {text!r}: expected runs of l, m, r, s or t, in either case, with a count, such as 'T1m4'"
         )
     runs = [(letter, int(count)) for letter, count in re.findall(r"([a-zA-Z])([0-9]+)", text)]
     if sum(count for _, count in runs) > _MOST_LAYERS:

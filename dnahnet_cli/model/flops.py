@@ -13,10 +13,11 @@ Decisions:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dnahnet_cli.model.config import NUM_BASES, AttentionSizes, LayerSizes, ModelConfig, parse_layers
+from dnahnet_cli.model.config import NUM_BASES, NUM_POLES, AttentionSizes, LayerSizes, ModelConfig, parse_layers
 from dnahnet_cli.model.hyena import MR_TAPS, SE_TAPS
 
 
@@ -112,6 +113,10 @@ def layers_work(config: LayerSizes, layers: str, width: int, window: int | None,
                 work += mamba_work(config, width, positions)
             case "t":
                 work += attention_work(config, width, window, positions)
+            case "l":
+                work += Work(
+                    linear=2 * 4 * width**2 * positions, convolution=long_conv_work(width, NUM_POLES, positions)
+                )
             case kind:
                 work += hyena_work(width, SE_TAPS if kind == "s" else MR_TAPS, positions)
         if letter.isupper():
@@ -145,7 +150,17 @@ def attention_work(config: AttentionSizes, width: int, window: int | None, posit
 
 def hyena_work(width: int, taps: int, positions: float) -> Work:
     """Count one hyena mixer with an explicit filter."""
-    return Work(linear=2 * 4 * width**2 * positions, convolution=2.0 * width * taps * positions)
+    return Work(linear=8 * width**2 * positions, convolution=2.0 * width * taps * positions)
+
+
+def long_conv_work(width: int, num_poles: int, positions: float) -> float:
+    """Count a convolution as long as the sequence: three Fourier transforms and the filter's evaluation.
+
+    A real transform of n values takes 2.5 n log2 n, half of a complex one. Three of n = 2L are needed for each channel:
+    of the inputs, of the filter and back.
+    """
+    transform = 2.5 * 2 * positions * math.log2(max(2 * positions, 1))
+    return width * (3 * transform + 2 * num_poles * positions)
 
 
 def swiglu_work(config: LayerSizes, width: int, positions: float) -> Work:

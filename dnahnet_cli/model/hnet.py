@@ -21,7 +21,15 @@ from torch import Tensor, nn
 
 from dnahnet_cli.model.attention import Attention, SwiGLU
 from dnahnet_cli.model.chunking import Chunker, Router, StageTrace, rooms
-from dnahnet_cli.model.config import CHANNELS_PER_FILTER, NUM_BASES, LayerSizes, Layout, ModelConfig, parse_layers
+from dnahnet_cli.model.config import (
+    CHANNELS_PER_FILTER,
+    NUM_BASES,
+    NUM_POLES,
+    LayerSizes,
+    Layout,
+    ModelConfig,
+    parse_layers,
+)
 from dnahnet_cli.model.flops import Flops, flops
 from dnahnet_cli.model.hyena import Hyena
 from dnahnet_cli.model.layers import Float32Linear, Linear, RMSNorm
@@ -40,6 +48,8 @@ def _mixer(config: LayerSizes, letter: str, width: int, window: int | None) -> M
             return Mamba2(config, width)
         case "t":
             return Attention(config, width, window)
+        case "l":
+            return Hyena.unbounded(width, NUM_POLES)
         case "s":
             return Hyena.short(width, width // CHANNELS_PER_FILTER)
     return Hyena.medium(width, width // CHANNELS_PER_FILTER)

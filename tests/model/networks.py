@@ -32,7 +32,7 @@ CONFIGS = {
     "1-equal-widths": ModelConfig(["M1", ["m1"], "T1"], (16, 16), (3.0,), (1, None), 8, 8, 8, 2, 2, 8, 16),
     "2-mixed": small_config(["m1t1", ["T1m1", ["T1M1"], "M1t1"], "M1T1"], (7, 4, None)),
     "2-clock": small_config(["m1", ["T1m1", ["T1"], "m1T1"], "m1"], (None, 4, None), period=3),
-    "2-hyena": small_config(["s1", ["R1m1", ["T1"], "m1S1"], "r1"], (None, 4, None), period=3),
+    "2-hyena": small_config(["s1l1", ["R1m1", ["T1"], "m1S1"], "r1"], (None, 4, None), period=3),
     "2-no-window": small_config(["M1t1", ["t1M1", ["m1t1"], "m1T1"], "T1m1"], (None, None, None)),
     "3-mamba": small_config(["m1", ["M1", ["m1", ["M1"], "m1"], "m1"], "m1"], (None, None, None, None)),
     "3-mixed": small_config(["m1", ["t1", ["M1", ["T1"], "T1"], "m1"], "t1"], (6, None, 2, None)),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dnahnet_cli.errors import ModelError
 from dnahnet_cli.model.config import PRESETS, Layout, ModelConfig, parse_layers
 
-LETTERS = "mMrRsStT"
+LETTERS = "lLmMrRsStT"
 runs = st.lists(st.tuples(st.sampled_from(LETTERS), st.integers(1, 12)), min_size=1, max_size=4)
 
 
@@ -68,7 +68,7 @@ def test_layers_expand_to_their_letters(parts: list[tuple[str, int]]) -> None:
     "text", ["", "m", "4m", "m4x1", "m 4", "m4 T1", "x1", "m-1", "m4\n", "1", "mm1", "m1.5", "m1T"]
 )
 def test_other_layer_strings_are_refused(text: str) -> None:
-    with pytest.raises(ModelError, match="expected runs of m, r, s or t, in either case") as caught:
+    with pytest.raises(ModelError, match="expected runs of l, m, r, s or t, in either case") as caught:
         parse_layers(text)
     assert repr(text) in str(caught.value)
 
