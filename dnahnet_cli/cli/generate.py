@@ -106,6 +106,8 @@ def generate(
     from dnahnet_cli.scoring.generate import GenerateOptions
     from dnahnet_cli.scoring.generate import generate as draw
 
+    if output.endswith((".parquet", ".tsv", ".gb", ".gbk", ".2bit")):
+        raise UsageError(f"{output}: sequences are FASTA, so give a name in .fa or .fa.gz.")
     reporter = Reporter(quiet=quiet, verbose=verbose, progress=not no_progress)
     request = Request("", model, device, dtype, threads, batch_size, context, None, "forward", "none", tmpdir)
     known = _prompts(prompts, prompt or [], Path(tmpdir) if tmpdir else None)

@@ -105,6 +105,8 @@ def report(
     reporter = Reporter(quiet=quiet)
     inputs = [Path(path) for path in (genome, rename_contigs, regions_file, *given) if path not in (None, "-")]
     place = open_output(output, forbidden=inputs, clobber=not no_clobber)  # refused now, not at the end
+    if Path(output).suffix.lower() not in ("", ".html", ".htm"):
+        raise UsageError(f"-o {output}: the page is HTML, so give it a name that ends in .html.")
     folder = Path(tmpdir) if tmpdir else None
     with ExitStack() as files, Fasta(Path(genome), folder) as fasta:
         regions = [parse_region(text, fasta.lengths) for text in region or ()]

@@ -582,6 +582,8 @@ SECTIONS: Mapping[str, Sequence[Case]] = {
         Case("a number out of its range", (*_SCORE, "--suffix", "99999"), code=2),
         Case("a choice that there is not", (*_SCORE, "--strand", "up"), code=2),
         Case("`-o`: a suffix of no format", (*_SCORE, "-o", "x.xls"), code=2),
+        Case("`-o`: a report that is no page", ("report", "genome.fa", "--genes", "genes.gff", "-o", "x.pdf"), code=2),
+        Case("`-o`: sequences in a table", ("generate", "-n", "1", "-o", "x.parquet"), code=2),
         Case("`-o`: chunks as Parquet or bigWig", ("boundaries", "genome.fa", "-o", "x.bw"), code=2),
         Case("`-o`: a folder that is not there", (*_SCORE, "-o", "no/x.tsv"), varies=r"(?<=folder )\S+(?=/no)"),
         Case("`-o`: one of the inputs", (*_SCORE, "-o", "calls.vcf"), code=2),
