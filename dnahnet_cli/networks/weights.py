@@ -8,6 +8,7 @@ import math
 import os
 import struct
 import textwrap
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ _BUILD_ERRORS: Final = (
     OSError,
     RuntimeError,
     TypeError,
+    UserWarning,
     ValueError,
 )
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -111,7 +113,12 @@ def load_model(file: ModelFile, device: str = "cpu", dtype: torch.dtype = torch.
         raise ModelError(f"{file.path}: {error}") from error
     try:
         # Not on the meta device, where initialising imports torch's compiler.
-        with torch.random.fork_rng(devices=[]), _Allowance(file.path.stat().st_size):
+        with (
+            torch.random.fork_rng(devices=[]),
+            _Allowance(file.path.stat().st_size),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("error", "Initializing zero-element")  # a layer without channels
             model = build(config)
         tensors = load_file(file.path, device=device)
         tensors = {name: tensor.float() for name, tensor in tensors.items()}

@@ -351,7 +351,7 @@ def _spoil_weights(data: bytes, other: bytes, random: Random) -> bytes:
     size = (
         len(header)
         if random.random() < 0.9
-        else random.choice((0, 1, 8, len(header) - 1, 1 << 20, 1 << 40, (1 << 64) - 1))
+        else random.choice((0, 1, 8, max(0, len(header) - 1), 1 << 20, 1 << 40, (1 << 64) - 1))
     )
     return struct.pack("<Q", size) + header + tensors[: len(tensors) if random.random() < 0.8 else random.randrange(99)]
 
