@@ -75,11 +75,17 @@ def random_tokens(length: int, device: str) -> Tensor:
 
 def shapes(architectures: tuple[str, ...], preset: str) -> dict[str, Config]:
     """Return each architecture's shape of a preset: with -flops, those matched by operations. Raises UsageError."""
+
+    def shape(arch: str, name: str) -> Config | None:
+        plain = name.removesuffix("-flops")  # those with chunks are matched by both already
+        return PRESETS[arch].get(name, PRESETS[arch].get(plain))
+
+    found = {arch: config for arch in architectures if (config := shape(arch, preset)) is not None}
     names = sorted({name for arch in architectures for name in PRESETS[arch]})
+    names = [name for name in names if all(shape(arch, name) is not None for arch in architectures)]
     if preset not in names:
         raise UsageError(f"--preset {preset}: expected one of {', '.join(names)}")
-    plain = preset.removesuffix("-flops")  # those with chunks are matched by both already
-    return {arch: PRESETS[arch].get(preset, PRESETS[arch][plain]) for arch in architectures}
+    return found
 
 
 def least_bytes(network: Network, length: int) -> float:

@@ -95,8 +95,8 @@ def train(
         str | None,
         typer.Option(
             "--preset",
-            help="Shape of the network: tiny, small or base, by parameters. A rival that has no chunks has tiny-flops "
-            "and so on too, by operations per base. [small, or that of --from]",
+            help="Shape of the network: tiny, small or base, by parameters, or small-hyena, with other layers outside. A "
+            "rival that has no chunks has tiny-flops and so on too, by operations per base. [small, or that of --from]",
             rich_help_panel=STEP,
             show_default=False,
         ),

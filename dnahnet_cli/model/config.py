@@ -206,6 +206,16 @@ PRESETS: Final[dict[str, ModelConfig]] = {
         state_size=32,
         mamba_head_size=128,
     ),
+    # The same with hyena layers for Mamba-2 in the outer stage: fewer bits for as many bases, in more time.
+    "small-hyena": ModelConfig(
+        layout=["S1R1L1", ["T1m1", ["T3"], "m1T1"], "S1R1L1"],
+        widths=(64, 128, 192),
+        ratios=(3.0, 2.0),
+        windows=(None, 128, None),
+        period=3,
+        state_size=32,
+        mamba_head_size=128,
+    ),
     # For half an hour of a data-centre GPU.
     "base": ModelConfig(
         layout=["m3", ["T1m3", ["T5"], "m3T1"], "m3"],

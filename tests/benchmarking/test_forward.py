@@ -43,6 +43,9 @@ def test_shapes_are_those_of_a_preset() -> None:
     assert found == {"dnahnet": TINY, "transformer": PRESETS["transformer"]["tiny-flops"]}
     with pytest.raises(UsageError, match="--preset huge: expected one of base, base-flops"):
         shapes(ARCHITECTURES, "huge")
+    with pytest.raises(UsageError, match="--preset small-hyena: expected one of (?!.*hyena)"):
+        shapes(ARCHITECTURES, "small-hyena")
+    assert shapes(("dnahnet", "fixed-stride"), "small-hyena").keys() == {"dnahnet", "fixed-stride"}
 
 
 def test_the_least_traffic_is_each_layers_sequence_once_and_the_weights() -> None:
