@@ -7,11 +7,12 @@
         print(row["pos"], row["llr"])
 
 Rows have the columns of the command's table (docs/reference/outputs.md). What the commands say on standard error is not
-said; what is wrong raises an exception of `dnahnet_cli.errors`.
+said; what is wrong raises an exception of `dnahnet_cli.errors`, and regions without a variant make a warning.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -25,6 +26,7 @@ from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import Annotation, read_genes
 from dnahnet_cli.io.intake import Intake, OnRefMismatch
 from dnahnet_cli.io.mutants import MutantList
+from dnahnet_cli.io.streams import name_some
 from dnahnet_cli.io.table import Column
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.devices import resolve_device, resolve_dtype, usable_cores
@@ -143,10 +145,19 @@ class Model:
                     intake = Intake(records, opened, names=names, regions=only, on_ref_mismatch=on_ref_mismatch)
                     drawn = null_snvs(opened, null, seed) if null else []
                     ranks = Null.of(score_snvs(engine, drawn)) if drawn else None
+                    found_any = False
                     for record, scores in intake.grouped(VariantScorer(engine, max_indel).score(intake.variants())):
+                        found_any = True
                         for written, score in zip(record.variants, scores, strict=True):
                             effects = variant_rows.effects_of(score, annotator)
                             yield variant_rows.row_of(written, score, ranks, effects)
+                    if only is not None and not found_any:
+                        known = name_some(opened.lengths)
+                        warnings.warn(
+                            f"no variant lies in the regions; if they have another name for {known}, "
+                            "give rename_contigs",
+                            stacklevel=2,
+                        )
 
         made_by: dict[str, object] = {"null": f"{null} random SNVs", "seed": seed} if null else {}
         if on_ref_mismatch != "skip":

@@ -95,8 +95,9 @@ def train(
         str | None,
         typer.Option(
             "--preset",
-            help="Shape of the network: tiny, small or base, by parameters, or small-hyena, with other layers outside. A "
-            "rival that has no chunks has tiny-flops and so on too, by operations per base. [small, or that of --from]",
+            help="Shape of the network: tiny, small or base, by parameters, or small-hyena, with other layers outside. "
+            "A rival that has no chunks has tiny-flops and so on too, by operations per base. "
+            "[small, or that of --from]",
             rich_help_panel=STEP,
             show_default=False,
         ),
@@ -222,10 +223,10 @@ def train(
 
     from dnahnet_cli.cli.train_end import finish
     from dnahnet_cli.cli.train_plan import beginning, check_targets, checkpoint_of, fastest, read_sources, shape_of
+    from dnahnet_cli.networks.allocator import keep_freed_pieces
     from dnahnet_cli.networks.devices import resolve_device
     from dnahnet_cli.training.hardware import describe_device
     from dnahnet_cli.training.loop import Trainer
-    from dnahnet_cli.training.memory import keep_freed_memory
     from dnahnet_cli.training.objective import TrainConfig
     from dnahnet_cli.training.processes import processes
     from dnahnet_cli.training.schedule import Schedule
@@ -257,7 +258,7 @@ def train(
     )
     if threads is not None:
         torch.set_num_threads(threads)
-    keep_freed_memory()
+    keep_freed_pieces()
     where = resolve_device(device)
     with processes(where) as group:
         corpus, parts = read_sources(

@@ -6,6 +6,7 @@ import ctypes
 import os
 from typing import Final
 
+_GLIBC: Final = "libc.so.6"
 M_TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
 M_TOP_PAD: Final = -2
 M_MMAP_THRESHOLD: Final = -3
@@ -19,22 +20,23 @@ _NUM_PLANS: Final = "64"
 def keep_freed_memory() -> None:
     """Have freed memory kept for what comes next, but not what is hardly ever asked for again.
 
-    To be called before the first operation on tensors: oneDNN looks only once.
+    For scoring, and to be called before the first operation on tensors: oneDNN looks only once.
     """
     for variable in _PLANS:
         os.environ.setdefault(variable, _NUM_PLANS)
-    _keep_freed_pieces()
+    keep_freed_pieces()
 
 
-def _keep_freed_pieces() -> None:
+def keep_freed_pieces() -> bool:
     """Have glibc, where it is the C library, keep freed memory for the next allocation of that size.
 
     By default it hands large pieces back to the system at once. They are the same pieces over and over, and the system
-    clears them each time: a tenth of the processor time of a scan.
+    clears them each time: a tenth of the processor time of a scan, and 36,000 page faults in a step of training on
+    8,192 bases. Returns whether it could be told.
     """
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt = ctypes.CDLL(_GLIBC).mallopt
     except (OSError, AttributeError):
-        return
-    for parameter, size in (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 24), (M_MMAP_THRESHOLD, 1 << 30):
-        mallopt(parameter, size)
+        return False
+    settings = (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 24), (M_MMAP_THRESHOLD, 1 << 30)
+    return all([mallopt(parameter, size) for parameter, size in settings])

@@ -43,7 +43,7 @@ def test_shapes_are_those_of_a_preset() -> None:
     assert found == {"dnahnet": TINY, "transformer": PRESETS["transformer"]["tiny-flops"]}
     with pytest.raises(UsageError, match="--preset huge: expected one of base, base-flops"):
         shapes(ARCHITECTURES, "huge")
-    with pytest.raises(UsageError, match="--preset small-hyena: expected one of (?!.*hyena)"):
+    with pytest.raises(UsageError, match=r"--preset small-hyena: expected one of (?!.*hyena)"):
         shapes(ARCHITECTURES, "small-hyena")
     assert shapes(("dnahnet", "fixed-stride"), "small-hyena").keys() == {"dnahnet", "fixed-stride"}
 

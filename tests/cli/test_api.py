@@ -168,6 +168,12 @@ def test_rows_come_once_and_one_by_one(model: dnahnet.Model) -> None:
     assert genes["rank"].dtype == pd.Int64Dtype() and genes["rank"].isna().tolist() == [False, False, True]
 
 
+def test_regions_without_a_variant_make_a_warning(model: dnahnet.Model) -> None:
+    elsewhere = [("chromosome", 100, CHROMOSOME[99], "A")]
+    with pytest.warns(UserWarning, match="no variant lies in the regions; if they have another name for chr1"):
+        assert list(model.score_variants("genome.fa", elsewhere, regions=["chr1:60-900"])) == []
+
+
 def test_what_is_wrong_raises(model: dnahnet.Model) -> None:
     for wrong, kind in (
         (lambda: list(model.score("missing.fa")), InputError),

@@ -148,8 +148,8 @@ def scaling(
     from dnahnet_cli.benchmarking.scaling import columns
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.networks.allocator import keep_freed_pieces
     from dnahnet_cli.training.corpus import read_corpus
-    from dnahnet_cli.training.memory import keep_freed_memory
 
     architectures = check_architectures(arch or [])
     rates = _rates(architectures, learning_rate or [], learning_rates)
@@ -163,7 +163,7 @@ def scaling(
         new_figure(1, 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    keep_freed_memory()
+    keep_freed_pieces()
     corpus = read_corpus(inputs, heldout or [])
     check_heldout(corpus, setup)
     folder = RunFolder(Path(runs), setup, corpus)

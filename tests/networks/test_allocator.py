@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from dnahnet_cli.training.memory import keep_freed_memory
+from dnahnet_cli.networks import allocator
 
 COUNT_FAULTS = """
 import resource, sys
-from dnahnet_cli.training.memory import keep_freed_memory
+from dnahnet_cli.networks.allocator import keep_freed_pieces
 if sys.argv[1] == "keep":
-    assert keep_freed_memory()
+    assert keep_freed_pieces()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 bytearray(40 << 20)
 before = faults()
@@ -39,5 +39,5 @@ def test_large_blocks_are_kept() -> None:
 
 
 def test_other_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert not keep_freed_memory()
+    monkeypatch.setattr(allocator, "_GLIBC", "libc.so.of.another.kind")
+    assert not allocator.keep_freed_pieces()
