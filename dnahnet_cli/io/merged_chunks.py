@@ -78,11 +78,12 @@ class MergedTracks:
         """
         without = []
         for number, output in enumerate(self._outputs):
+            of_all_bases = output.path.name.endswith((".stage1.fwd.bw", ".stage1.rev.bw"))
             with Track(tmpdir) as track:
                 lengths: dict[str, int] = {}
                 for shard, own in zip(self._shards, self._given, strict=True):
                     parts = [part for _, part in parts_of(scopes, range(shard.part.start, shard.part.end))]
-                    lengths |= _take(own[number], parts, track, every=".stage1." in output.path.name)
+                    lengths |= _take(own[number], parts, track, every=of_all_bases)
                 if not output.write(track, lengths, {}):
                     without.append(output.path)
         return without

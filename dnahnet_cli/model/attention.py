@@ -206,5 +206,6 @@ class SwiGLU(nn.Module):
 
     def forward(self, x_BLD: Tensor) -> Tensor:
         gate, up = self.in_proj.parts(x_BLD, (self.out_proj.in_features,) * 2)
-        y: Tensor = self.out_proj(F.silu(gate) * up)
+        hidden = F.silu(gate) * up if torch.is_grad_enabled() else F.silu(gate, inplace=True).mul_(up)
+        y: Tensor = self.out_proj(hidden)
         return y

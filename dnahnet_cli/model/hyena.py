@@ -19,7 +19,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from dnahnet_cli.model.layers import Linear
+from dnahnet_cli.model.layers import Linear, product
 from dnahnet_cli.model.state import HyenaState
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.hyena import explicit_conv, long_conv
@@ -114,10 +114,18 @@ class Hyena(nn.Module):
     def forward(self, x_BLD: Tensor, state: HyenaState | None, capture: Capture) -> tuple[Tensor, HyenaState]:
         """Mix along the sequence; return the output and the states at `capture`."""
         tail, memory = (None, None) if state is None else (state.tail_BWC, state.memory)
-        z_BLC, tail = explicit_conv(self.in_proj(x_BLD), self.filter_short, tail, capture)
-        x2_BLD, x1_BLD, v_BLD = z_BLC.unflatten(-1, (-1, 3)).unbind(-1)
+        x_BLD = x_BLD.to(self.in_proj.compute_dtype)
+        projected_BLC = product(x_BLD, _by_role(self.in_proj.weight).to(x_BLD.dtype))
+        z_BLC, tail = explicit_conv(projected_BLC, _by_role(self.filter_short), tail, capture)
+        x2_BLD, x1_BLD, v_BLD = z_BLC.chunk(3, dim=-1)
         u_BLD = x1_BLD * v_BLD
         y_BLD, memory = self.long(u_BLD, memory, capture)
         if self.skip is not None:
             y_BLD = y_BLD + self.skip.to(u_BLD.dtype) * u_BLD
         return self.out_proj(x2_BLD * y_BLD), HyenaState(tail, memory)
+
+
+def _by_role(rows: Tensor) -> Tensor:
+    """Return the rows of all x2, then of all x1, then of all v. One of each in turn is slow to take apart."""
+    by_role: Tensor = rows.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)
+    return by_role

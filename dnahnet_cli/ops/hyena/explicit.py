@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
 
-FEW_TAPS = 16  # up to which the filter's gradient is a sum per tap
+FEW_TAPS = 16  # up to which channels are left where they are, and the filter's gradient is a sum per tap
 
 
 def explicit_conv(x_BLC: Tensor, filter_CT: Tensor, tail_BTC: Tensor | None, capture: Capture) -> tuple[Tensor, Tensor]:
@@ -30,9 +30,13 @@ def explicit_conv(x_BLC: Tensor, filter_CT: Tensor, tail_BTC: Tensor | None, cap
 
 def _depthwise(x_BLC: Tensor, filter_CT: Tensor) -> Tensor:
     """Return sum_t filter[t] x[l + t] wherever all taps have an input, (B, L - T + 1, C)."""
-    weight_C1T = filter_CT.to(x_BLC.dtype).unsqueeze(1)
-    y_BLC: Tensor = F.conv1d(x_BLC.mT.contiguous(), weight_C1T, groups=len(weight_C1T)).mT
-    return y_BLC
+    weight_CT = filter_CT.to(x_BLC.dtype)
+    channels, taps = weight_CT.shape
+    if taps > FEW_TAPS:
+        y_BLC: Tensor = F.conv1d(x_BLC.mT.contiguous(), weight_CT.unsqueeze(1), groups=channels).mT
+        return y_BLC
+    x_BC1L = x_BLC.mT.unsqueeze(2)  # a picture of one row, whose channels come last: its memory is unmoved
+    return F.conv2d(x_BC1L, weight_CT[:, None, None, :], groups=channels).squeeze(2).mT.contiguous()
 
 
 class _Convolution(torch.autograd.Function):
