@@ -99,7 +99,8 @@ class Attention(nn.Module):
             padded = kept > 0 and not bool((seen_B == kept).all())
             y = attend_causally(q, k, v, self._mask(position_BL, seen_B, kept) if padded else None)
         elif q.is_cpu and length * k.shape[2] <= MAX_SCORES:
-            y = attend(q, k, v, self._mask(position_BL, seen_B, kept))
+            alike = slice(0, 1) if state is None else slice(None)  # without a state all rows have one mask
+            y = attend(q, k, v, self._mask(position_BL[alike], seen_B[alike], kept))
         elif kept == 0:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
 
+EVEN = 256  # lengths for which a Fourier transform is quick are multiples of this
 FEW_TAPS = 16  # up to which channels are left where they are, and the filter's gradient is a sum per tap
 
 
@@ -52,16 +53,17 @@ class _Convolution(torch.autograd.Function):
         x_BLC, filter_CT = ctx.saved_tensors
         taps = filter_CT.shape[1]
         dx_BLC = _depthwise(F.pad(dy_BLC, (0, 0, taps - 1, taps - 1)), filter_CT)
-        return dx_BLC, _correlation(x_BLC.float(), dy_BLC.float(), taps).to(filter_CT.dtype)
+        return dx_BLC, _correlation(x_BLC, dy_BLC, taps).to(filter_CT.dtype)
 
 
 def _correlation(x_BLC: Tensor, dy_BLC: Tensor, taps: int) -> Tensor:
-    """Return sum_bl dy[l] x[l + T - 1 - t] for each tap t, (C, T)."""
-    length, padded = dy_BLC.shape[1], x_BLC.shape[1]
+    """Return sum_bl dy[l] x[l + T - 1 - t] for each tap t, (C, T), in float32 or better."""
+    length, precise = dy_BLC.shape[1], torch.promote_types(x_BLC.dtype, torch.float32)
     if taps <= FEW_TAPS:
-        parts = [(dy_BLC * x_BLC[:, start : start + length]).sum((0, 1)) for start in reversed(range(taps))]
-        return torch.stack(parts, dim=-1)
-    spectrum_BFC = torch.fft.rfft(x_BLC, dim=1) * torch.fft.rfft(dy_BLC, n=padded, dim=1).conj()
-    start_TC = torch.fft.irfft(spectrum_BFC.sum(0), n=padded, dim=0)[:taps]  # no wrap: L + T - 1 values, T shifts
-    filter_CT: Tensor = start_TC.flip(0).mT
+        shifted = (x_BLC[:, start : start + length] for start in reversed(range(taps)))
+        return torch.stack([(dy_BLC * x_BLC).sum((0, 1), dtype=precise) for x_BLC in shifted], dim=-1)
+    padded = -(-x_BLC.shape[1] // EVEN) * EVEN  # no wrap: it is at least L + T - 1
+    x_BCF, dy_BCF = (torch.fft.rfft(z_BLC.mT.to(precise).contiguous(), n=padded) for z_BLC in (x_BLC, dy_BLC))
+    start_CT = torch.fft.irfft((x_BCF * dy_BCF.conj()).sum(0), n=padded)[:, :taps]
+    filter_CT: Tensor = start_CT.flip(1)
     return filter_CT
