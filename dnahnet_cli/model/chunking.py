@@ -91,11 +91,15 @@ def rooms(ratios: Sequence[float], length: int) -> tuple[int, ...]:
     """
     reserved = []
     for ratio in ratios:
-        wanted = math.ceil(SPARE * length / ratio) + FEW
-        step = max(FEW, 1 << max(wanted.bit_length() - 3, 0))
-        length = min(length, -(-wanted // step) * step)
+        length = min(length, rounded_up(math.ceil(SPARE * length / ratio) + FEW, FEW))
         reserved.append(length)
     return tuple(reserved)
+
+
+def rounded_up(number: int, least: int) -> int:
+    """Return the next of few sizes: multiples of `least`, then four from one power of two to the next."""
+    step = max(least, 1 << max(number.bit_length() - 3, 0))
+    return -(-number // step) * step
 
 
 def ratio_loss(trace: StageTrace, ratio: float) -> Tensor:

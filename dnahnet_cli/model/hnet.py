@@ -212,7 +212,7 @@ class HNet(Network):
         room = rooms(self.config.ratios, x_BLD.shape[1]) if reserves else ()
         y_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture, room)
         # The only time that the host waits, when all work is queued: rarely, there are more chunks than room for them.
-        if room and any(bool(trace.overflow) for trace in traces):
+        if room and self.looks_back and any(bool(trace.overflow) for trace in traces):
             y_BLD, new_state, traces = self.stage(x_BLD, length_B, state, capture)
         return Output(self.head(y_BLD).float(), traces), new_state
 

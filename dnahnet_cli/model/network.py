@@ -37,6 +37,7 @@ class Network(nn.Module, ABC):
     """
 
     config: Config
+    looks_back: bool = True  # at the end of a pass, for chunks that had no room; who does it himself turns it off
 
     def __init__(self, config: Config, width: int) -> None:
         super().__init__()

@@ -45,6 +45,19 @@ class AttentionState:
         """Return the states of some batch rows; keys and values are shared, not copied."""
         return AttentionState(self.key_RHSP, self.value_RHSP, self.end_R, self.sequence_B[rows], self.num_seen_B[rows])
 
+    def copy(self) -> AttentionState:
+        """Return the same states in memory of their own."""
+        return AttentionState(*(getattr(self, each.name).clone() for each in fields(self)))
+
+    def padded(self, num_sequences: int, num_kept: int) -> AttentionState:
+        """Return the same states, with sequences that none refers to, and keys before the first that none sees."""
+        more = num_sequences - len(self.end_R)
+        key_RHSP, value_RHSP = (
+            F.pad(x_RHSP, (0, 0, num_kept - x_RHSP.shape[2], 0, 0, 0, 0, more))
+            for x_RHSP in (self.key_RHSP, self.value_RHSP)
+        )
+        return AttentionState(key_RHSP, value_RHSP, F.pad(self.end_R, (0, more)), self.sequence_B, self.num_seen_B)
+
     @classmethod
     def stack(cls, states: Sequence[AttentionState]) -> AttentionState:
         """Join batches. Shorter sequences are padded on the left."""
@@ -114,6 +127,28 @@ def take(state: AnyState, rows: Tensor) -> AnyState:
     """Return the state of the given batch rows, (K,) int64; rows may repeat."""
     taken: AnyState = _map(lambda tensors: tensors[0][rows], lambda layers: layers[0].take(rows), [state])
     return taken
+
+
+def pad(state: AnyState, of_attention: Callable[[AttentionState], AttentionState]) -> AnyState:
+    """Return the state with each attention state replaced by a padded one."""
+    padded: AnyState = _map(lambda tensors: tensors[0], lambda layers: of_attention(layers[0]), [state])
+    return padded
+
+
+def tensors_of(state: AnyState) -> list[Tensor]:
+    """Return all tensors of a state, in a fixed order."""
+    found: list[Tensor] = []
+
+    def keep(tensors: Sequence[Tensor]) -> Tensor:
+        found.append(tensors[0])
+        return tensors[0]
+
+    def keep_all(layers: Sequence[AttentionState]) -> AttentionState:
+        found.extend(getattr(layers[0], each.name) for each in fields(AttentionState))
+        return layers[0]
+
+    _map(keep, keep_all, [state])
+    return found
 
 
 def _map(

@@ -28,6 +28,7 @@ from dnahnet_cli.model.config import BOS
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.model.state import State, stack, take
 from dnahnet_cli.ops.capture import Capture
+from dnahnet_cli.scoring.graphs import branch_pass
 from dnahnet_cli.scoring.reading import LocalEdit, Reading, TileGrid
 
 Floats = npt.NDArray[np.float32]
@@ -163,6 +164,7 @@ class Engine:
         self.model, self.genome, self.circular, self.strands = model.eval(), genome, circular, tuple(strands)
         self.options = options or EngineOptions()
         self.device = next(model.parameters()).device
+        self.branch_pass = branch_pass(self.model, self.options.batch_branches)
         self._readings: OrderedDict[tuple[str, Strand], Reading] = OrderedDict()
 
     def reading(self, contig: str, strand: Strand) -> Reading:
@@ -420,19 +422,15 @@ class _Pool:
         branches = [branch for branch, _, _ in self.waiting]
         state = self._states()
         self.waiting = []
-        length_B = torch.tensor([len(branch.codes) - 1 for branch in branches], device=self.engine.device)
-        token_BL = np.full((len(branches), int(length_B.max())), N_CODE, dtype=np.int64)
+        lengths = [len(branch.codes) - 1 for branch in branches]
+        token_BL = np.full((len(branches), max(lengths)), N_CODE, dtype=np.int64)
         for row, branch in enumerate(branches):
-            token_BL[row, : len(branch.codes) - 1] = branch.codes[:-1]
-        output, _ = self.engine.model(
-            torch.from_numpy(token_BL).to(self.engine.device),
-            state,
-            length_B=length_B,
-            capture=Capture.nowhere(self.engine.device),
-        )
-        log_probs = _log_probs(output.logits_BL4, lambda row: branches[row].place)
+            token_BL[row, : lengths[row]] = branch.codes[:-1]
+        device = self.engine.device
+        tokens, length_B = torch.from_numpy(token_BL).to(device), torch.tensor(lengths, device=device)
+        log_probs = _log_probs(self.engine.branch_pass(tokens, state, length_B), lambda row: branches[row].place)
         for row, branch in enumerate(branches):
-            branch.alt_logp += _sum_of(log_probs[row, : len(branch.codes) - 1], branch.codes[1:])
+            branch.alt_logp += _sum_of(log_probs[row, : lengths[row]], branch.codes[1:])
         self.progress(len(branches))
 
     def _states(self) -> State:
