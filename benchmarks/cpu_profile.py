@@ -36,7 +36,8 @@ SIZES = ((8192, 64, 192), (2600, 128, 384), (1300, 192, 512), (2048, 1024, 1024)
 KINDS = {
     "linear maps, and the core's attention": ("linear_pointwise", "aten.mm"),
     "batched products: recurrence, attention in windows": ("aten.bmm", "aten.baddbmm"),
-    "short convolution": ("convolution",),
+    "convolutions of given taps": ("convolution",),
+    "Fourier transforms": ("fft",),
     "exponentials: SiLU, softmax, decays": ("silu", "softmax", "exp", "softplus", "sigmoid"),
     "copies: padding, joining, change of dtype": ("cat", "clone", "copy", "pad", "zeros", "full", "fill", "index"),
 }
