@@ -7,6 +7,7 @@ import io
 import os
 import secrets
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,8 @@ class Output(Generic[Stream]):
             place = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
             # Opened by hand because the tempfile module makes files that only their owner can read.
             self._private = place  # first: a signal that comes while it is being made must find it
+            # One that comes when this has returned and the block has not begun finds no handler: so at the end, too.
+            weakref.finalize(self, _remove, place, os.getpid())
             os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         raw = _open_bgzip(place) if self._bgzip else place.open("wb")
         return raw if self._binary else io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
@@ -124,6 +127,13 @@ class Output(Generic[Stream]):
         if self._private is not None:
             self._private.unlink(missing_ok=True)
             self._private = None
+
+
+def _remove(private: Path, process: int) -> None:
+    """Remove a file of this process that was left under its private name; a finished one has another."""
+    with _ignoring_os_errors():
+        if os.getpid() == process:
+            private.unlink(missing_ok=True)
 
 
 def _open_bgzip(place: Path) -> BinaryIO:

@@ -123,6 +123,19 @@ def test_a_terminated_run_leaves_nothing_that_looks_finished(tmp_path: Path) -> 
     assert all(entry.name.startswith(".") and entry.suffix == ".tmp" for entry in tmp_path.iterdir())
 
 
+def test_an_interruption_before_the_block_has_begun_leaves_nothing(tmp_path: Path) -> None:
+    script = (
+        "from dnahnet_cli.io.output import open_output\n"
+        "output = open_output('out.tsv')\n"
+        "output.__enter__()\n"
+        "import glob; assert glob.glob('.out.tsv.*')\n"
+        "raise KeyboardInterrupt\n"
+    )
+    process = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in process.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bgzip_to_standard_output_and_a_reader_that_goes_away() -> None:
     code = (
         "import sys\nfrom dnahnet_cli.io.output import open_output\n"
