@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 from dnahnet_cli.errors import ModelError
@@ -183,6 +183,17 @@ def _strings(layout: Layout, depth: int = 0) -> list[tuple[int, str]]:
     return [pair for pairs in parts for pair in pairs]
 
 
+# For training on a CPU: the paper's arrangement, so thin that an hour reads a hundred million bases.
+_SMALL: Final = ModelConfig(
+    layout=["m2", ["T1m1", ["T3"], "m1T1"], "m2"],
+    widths=(64, 128, 192),
+    ratios=(3.0, 2.0),
+    windows=(None, 128, None),
+    period=3,
+    state_size=32,
+    mamba_head_size=128,
+)
+
 PRESETS: Final[dict[str, ModelConfig]] = {
     # For tests: every layer kind, two stages, trains in seconds.
     "tiny": ModelConfig(
@@ -196,26 +207,9 @@ PRESETS: Final[dict[str, ModelConfig]] = {
         ssd_chunk=16,
         attention_head_size=16,
     ),
-    # For training on a CPU: the paper's arrangement, so thin that an hour reads a hundred million bases.
-    "small": ModelConfig(
-        layout=["m2", ["T1m1", ["T3"], "m1T1"], "m2"],
-        widths=(64, 128, 192),
-        ratios=(3.0, 2.0),
-        windows=(None, 128, None),
-        period=3,
-        state_size=32,
-        mamba_head_size=128,
-    ),
+    "small": _SMALL,
     # The same with hyena layers for Mamba-2 in the outer stage: fewer bits for as many bases, in more time.
-    "small-hyena": ModelConfig(
-        layout=["S1R1L1", ["T1m1", ["T3"], "m1T1"], "S1R1L1"],
-        widths=(64, 128, 192),
-        ratios=(3.0, 2.0),
-        windows=(None, 128, None),
-        period=3,
-        state_size=32,
-        mamba_head_size=128,
-    ),
+    "small-hyena": replace(_SMALL, layout=["S1R1L1", ["T1m1", ["T3"], "m1T1"], "S1R1L1"]),
     # For half an hour of a data-centre GPU.
     "base": ModelConfig(
         layout=["m3", ["T1m3", ["T5"], "m3T1"], "m3"],
