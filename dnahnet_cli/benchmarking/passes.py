@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from dnahnet_cli.benchmarking.networks import build_for_timing, known_rates, random_tokens
 from dnahnet_cli.model.config import Config
 from dnahnet_cli.model.network import Network
+from dnahnet_cli.networks.allocator import keep_freed_pieces
 from dnahnet_cli.ops.capture import Capture
 
 Kind = Literal["forward", "training"]
@@ -191,6 +192,7 @@ def _probe_apart(config: Config, lengths: Sequence[int], kind: Kind, machine: Ma
 
 def _send_probes(sender: Connection, config: Config, lengths: Sequence[int], kind: Kind, machine: Machine) -> None:
     torch.set_num_threads(machine.threads)
+    keep_freed_pieces()  # as where the passes are timed
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (machine.memory_limit + _peak_rss(), hard))
     for result in _probe_here(config, lengths, kind, machine):

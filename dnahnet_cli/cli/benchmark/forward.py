@@ -93,6 +93,7 @@ def forward(
     from dnahnet_cli.benchmarking.pictures import draw_passes, new_figure
     from dnahnet_cli.io.output import open_output
     from dnahnet_cli.io.table import open_table
+    from dnahnet_cli.networks.allocator import keep_freed_pieces
 
     sequence = lengths(min_length, max_length)
     networks = shapes(check_architectures(arch or []), preset)
@@ -103,6 +104,7 @@ def forward(
         new_figure(1, 1)
     if threads is not None:
         torch.set_num_threads(threads)
+    keep_freed_pieces()
     machine = _machine(device, dtype, memory_limit, max_seconds)
     table = open_table(output, COLUMNS, provenance={})
     limits = ceilings(machine)
