@@ -1,8 +1,9 @@
 """Curves of bits against operations: a power law with a floor, or one without where the points do not carry it.
 
 L(C) = floor + scale (C / origin)^-exponent, where origin is the geometric mean of the operations fitted to, so that
-scale is what is above the floor there. Three unknowns need four points to say anything; with fewer the floor is 0,
-and the curve is a line of log L against log C.
+scale is what is above the floor there. Three unknowns want two points each: four points over two decades, all that a
+CPU could pay for, left the floor anywhere from 0 to 1.9 bits. With fewer the floor is 0, and the curve is a line of
+log L against log C.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-MIN_POINTS_WITH_FLOOR: Final = 4
+MIN_POINTS_WITH_FLOOR: Final = 6
 LEAST_BITS: Final = 1e-3  # where a draw with the spread of very few seeds falls below 0
 # The exponents that are tried; what is linear is solved for each of them.
 EXPONENTS: Final = np.geomspace(0.005, 2.0, 400)

@@ -114,8 +114,8 @@ def test_curves_are_fitted_from_two_rungs_on() -> None:
         return [made_up("dnahnet", 0.5 * (at + 1) ** -1.0, budget=10.0 ** (12 + at)) for at in range(num_rungs)]
 
     assert rows_of(ladder(1), "fit") == {}
-    line, law = rows_of(ladder(3), "fit")["dnahnet"], rows_of(ladder(4), "fit")["dnahnet"]
-    assert (line["kind"], law["kind"], law["num_points"]) == ("line", "power law", 4)
+    line, law = rows_of(ladder(5), "fit")["dnahnet"], rows_of(ladder(6), "fit")["dnahnet"]
+    assert (line["kind"], law["kind"], law["num_points"]) == ("line", "power law", 6)
     assert line["exponent_low"] <= line["exponent"] <= line["exponent_high"] and law["exponent"] > 0 == line["floor"]
 
 
