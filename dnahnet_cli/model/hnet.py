@@ -126,13 +126,17 @@ class Stage(nn.Module):
         self.decoder = Stack(config, decoder, width, config.windows[depth])
 
     def reset(self, num_residuals: int = 0) -> None:
-        """Initialise this stage and all within; `num_residuals` counts the residual additions of the parents."""
+        """Initialise this stage and all within; `num_residuals` counts the residual additions of the parents.
+
+        The residual starts as the identity, so that encoder and decoder are one network from the beginning. H-Net's
+        starts at 0, which in networks as small as these costs some thousandths of a bit (docs/log.md).
+        """
         num_residuals += self.encoder.num_residuals + self.decoder.num_residuals
         self.encoder.reset(num_residuals)
         self.decoder.reset(num_residuals)
         self.router.reset()
         nn.init.zeros_(self.widening)
-        nn.init.zeros_(self.residual.weight)
+        nn.init.eye_(self.residual.weight)
         inner_residuals = self.inner.num_residuals if isinstance(self.inner, Stack) else 0
         self.inner.reset(num_residuals + inner_residuals)
 

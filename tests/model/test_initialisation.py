@@ -55,11 +55,11 @@ def test_embedding_is_standard_normal() -> None:
     assert deviation([tiny().embedding.weight]) == pytest.approx(1, rel=0.2)
 
 
-def test_residual_projections_are_zero_and_float32() -> None:
+def test_residual_projections_are_the_identity_and_float32() -> None:
     stages = [module for module in tiny().modules() if isinstance(module, Stage)]
     assert len(stages) == 2
     for stage in stages:
-        assert not stage.residual.weight.any()
+        assert torch.equal(stage.residual.weight, torch.eye(len(stage.residual.weight)))
         assert stage.residual.weight.dtype == torch.float32
         assert not isinstance(stage.residual, Linear)  # or it would follow the compute dtype
         assert not stage.widening.any()
