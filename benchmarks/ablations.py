@@ -77,6 +77,11 @@ CHANGES: dict[str, Change] = {
     "a clock of six": Change({"period": 6}),
     "outer stage m2": Change({"layout": ["m2", _inner("T1m1"), "m2"]}),
     "outer stage m4": Change({"layout": ["m4", _inner("T1m1"), "m4"]}),
+    "outer stage m4, seed 2": Change({"layout": ["m4", _inner("T1m1"), "m4"]}, {"seed": 2}),
+    "outer stage m3T1": Change({"layout": ["m3T1", _inner("T1m1"), "m4"], "windows": (512, 64, None)}),
+    "outer stage m3T1, seed 2": Change(
+        {"layout": ["m3T1", _inner("T1m1"), "m4"], "windows": (512, 64, None)}, {"seed": 2}
+    ),
     "inner stage m3 (equal size)": Change({"layout": ["m1", _inner("m3"), "m1"]}),
     "inner stage M1m1": Change({"layout": ["m1", _inner("M1m1"), "m1"]}),
     "heads and SSD chunks of 32": Change({"mamba_head_size": 32, "ssd_chunk": 32}),

@@ -56,6 +56,10 @@ class InputError(DnahnetError):
     """A file is missing, unreadable, malformed, or does not fit another one."""
 
 
+class WrongAssemblyError(InputError):
+    """The variants were called on another genome: nothing that was computed of them is worth keeping."""
+
+
 class OutputError(DnahnetError):
     """A result cannot be written."""
 

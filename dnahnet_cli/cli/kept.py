@@ -23,7 +23,7 @@ import numpy as np
 from dnahnet_cli import __version__
 from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.cli.session import Session
-from dnahnet_cli.errors import InputError, Interrupted, UsageError
+from dnahnet_cli.errors import InputError, Interrupted, UsageError, WrongAssemblyError
 from dnahnet_cli.genome import Edit, GenomeSource, Strand, blocks
 from dnahnet_cli.io.journal import Journal
 from dnahnet_cli.scoring.engine import Engine, ScanUnit, StrandScore, TileCuts
@@ -136,9 +136,9 @@ def keeping(
         except (KeyboardInterrupt, SystemExit) as stopped:
             code = 128 + signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else int(stopped.code or 0)
             raise Interrupted(f"interrupted; {_what_is_left(journal)}", code) from stopped
-        except BaseException:
+        except BaseException as error:
             reporter.stop()
-            if not kept.num_computed and not journal.num_found:
+            if isinstance(error, WrongAssemblyError) or not (kept.num_computed or journal.num_found):
                 journal.remove()  # nothing in it is worth going on from
             elif journal.num_pieces:
                 reporter.note(_what_is_left(journal))

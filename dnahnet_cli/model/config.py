@@ -159,6 +159,11 @@ class ModelConfig(Config):
         """Return what training aims at in each stage: bases, or chunks, per chunk."""
         return self.ratios
 
+    @property
+    def attending_stages(self) -> frozenset[int]:
+        """Return the depths, 0 for the outermost stage, at which there are layers of attention."""
+        return frozenset(depth for depth, text in _strings(self.layout) if "t" in parse_layers(text).lower())
+
 
 def _tuples(value: Any) -> Any:
     """Turn the lists of JSON into tuples, at every depth. Raises TypeError for anything that is no list."""
@@ -210,6 +215,10 @@ PRESETS: Final[dict[str, ModelConfig]] = {
     "small": _SMALL,
     # The same with hyena layers for Mamba-2 in the outer stage: fewer bits for as many bases, in more time.
     "small-hyena": replace(_SMALL, layout=["S1R1L1", ["T1m1", ["T3"], "m1T1"], "S1R1L1"]),
+    # Four layers more on the bases, the last of them attention: what a StripedHyena 2 of this width has.
+    "small-deep": replace(
+        _SMALL, layout=["S1R1L1S1R1L1T1", ["T1m1", ["T3"], "m1T1"], "S1R1L1"], windows=(512, 128, None)
+    ),
     # For half an hour of a data-centre GPU.
     "base": ModelConfig(
         layout=["m3", ["T1m3", ["T5"], "m3T1"], "m3"],

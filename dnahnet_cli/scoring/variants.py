@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from dnahnet_cli.errors import InputError
+from dnahnet_cli.errors import WrongAssemblyError
 from dnahnet_cli.genome import N_CODE, Edit, Strand, Variant, decode, encode
 from dnahnet_cli.scoring.engine import Engine, StrandScore
 
@@ -140,8 +140,8 @@ class VariantScorer:
     ) -> Iterator[VariantScore]:
         """Yield a row per variant in order. `progress` is called with the number of variants finished.
 
-        `score_units` takes the place of the engine's own, where scores may be known already. Raises InputError when the
-        REF alleles say that this is another assembly.
+        `score_units` takes the place of the engine's own, where scores may be known already. Raises WrongAssemblyError
+        when the REF alleles say that this is another assembly.
         """
         waiting: deque[list[tuple[Variant, Status]]] = deque()
 
@@ -219,7 +219,7 @@ class VariantScorer:
         self._comparable += sum(status in (Status.REF_MISMATCH, Status.OK) for status in statuses)
         enough = self._comparable >= (MISMATCH_LEAST if last else MISMATCH_SAMPLE)
         if enough and self._mismatched * 10 >= self._comparable:
-            raise InputError(
+            raise WrongAssemblyError(
                 f"{self._mismatched} of the first {self._comparable} REF alleles are not what the genome has there: "
                 "these variants were called on another assembly. Give the genome that they were called on."
             )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dnahnet_cli.errors import InputError, ModelError
-from dnahnet_cli.model.config import Config
+from dnahnet_cli.model.config import Config, ModelConfig
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.architectures import read_config
 from dnahnet_cli.networks.weights import find_model, load_model
@@ -80,6 +80,10 @@ def begin_with(model: Network, origin: Origin) -> None:
     name = origin.name
     if type(model.config) is not type(origin.config):
         raise InputError(f"{name} is a network of architecture {origin.config.arch}, not {model.config.arch}")
+    if isinstance(model.config, ModelConfig) and isinstance(origin.config, ModelConfig):
+        attending = origin.config.attending_stages  # elsewhere no weight knows of a window
+        for config in (ours, theirs):
+            config["windows"] = tuple(window for depth, window in enumerate(config["windows"]) if depth in attending)
     for field in ours:
         if field not in _LAYERS and ours[field] != theirs[field]:
             raise InputError(

@@ -54,6 +54,8 @@ GROWN = [
         ["m1", ["T1m1", ["T4"], "m1T1m2"], "m1"],
         ["M1", ["T1m1t1", ["T1M1"], "m1T1"], "m1T2"],  # an MLP where there was none, and other letters behind
     ),
+    # Attention in a stage that had none, so that its window is new too.
+    replace(TINY, layout=["m1t1", ["T1m1", ["T1"], "m1T1"], "m1T1"], windows=(16, 64, None)),
 ]
 
 
@@ -91,6 +93,7 @@ def test_every_architecture_begins_with_its_own_weights(arch: str) -> None:
     [
         (replace(TINY, widths=(32, 48, 80)), r"m has widths \(32, 48, 64\), the preset \(32, 48, 80\): only layers"),
         (replace(TINY, period=1), "m has period 3, the preset 1"),
+        (replace(TINY, windows=(None, 32, None)), r"m has windows \(64, None\), the preset \(32, None\)"),
         (replace(TINY, layout=["t1", ["T1m1", ["T1"], "m1T1"], "m1"]), "m has layers .*, which do not fit in "),
         (replace(TINY, layout=["m1", ["T1", ["T1"], "m1T1"], "m1"]), "which do not fit in"),
         (replace(TINY, layout=["m1", ["T1m1", ["t1"], "m1T1"], "m1"]), "which do not fit in"),
