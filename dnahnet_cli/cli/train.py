@@ -95,7 +95,7 @@ def train(
         str | None,
         typer.Option(
             "--preset",
-            help="Shape of the network: tiny, small or base, by parameters, or small-hyena, that of dnahnet-small. "
+            help="Shape of the network: tiny, small or base, by parameters, or small-deep, that of dnahnet-small. "
             "A rival that has no chunks has tiny-flops and so on too, by operations per base. "
             "[small, or that of --from]",
             rich_help_panel=STEP,

@@ -3,7 +3,8 @@
 `tiny`, `small` and `base` have the parameters of the dnaHNet of that name, within 3 %. `tiny-flops` and so on have its
 floating-point operations per base in one forward pass over `MATCHED_LENGTH` bases, within 3 %, dnaHNet's counted at the
 compression that it is trained for. The two rivals that differ from dnaHNet by their chunks alone are matched in both.
-They alone have `small-hyena`: its layers are in part another rival's, so that it is none to compare rivals with.
+They alone have `small-hyena` and `small-deep`, whose layers are in part another rival's, so that they are none to
+compare rivals with.
 """
 
 from __future__ import annotations

@@ -65,7 +65,10 @@ def test_a_checkpoint_of_another_architecture_is_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--arch", "fixed-stride", "--preset", "tiny-flops"], "expected one of tiny, small, small-hyena, small-deep, base"),
+        (
+            ["--arch", "fixed-stride", "--preset", "tiny-flops"],
+            "expected one of tiny, small, small-hyena, small-deep, base",
+        ),
         (["--arch", "transformer", "--preset", "large"], "tiny-flops, small-flops, base-flops"),
         (["--arch", "rnn"], "'rnn' is not one of"),
     ],

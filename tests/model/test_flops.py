@@ -180,7 +180,7 @@ def test_the_table_in_the_docs_is_computed() -> None:
         name.strip(): [float(cell) for cell in re.findall(r"[\d.]+", rest.replace(",", ""))]
         for name, rest in re.findall(r"^\| ([^|]*[a-z0-9]) \|(.*\d.*)\|$", section, flags=re.MULTILINE)
     }
-    cost = flops(PRESETS["small-hyena"], 8192, [1 / 3, 1 / 2])
+    cost = flops(PRESETS["small-deep"], 8192, [1 / 3, 1 / 2])
     groups: dict[str, Work] = {"total": Work()}
     for part, work in cost.parts.items():
         stage, _, name = part.replace("stage", "stage ").partition(".")
