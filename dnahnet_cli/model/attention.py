@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -86,7 +88,7 @@ class Attention(nn.Module):
         position_BL = seen_B.unsqueeze(1) + torch.arange(length, device=x_BLD.device)
         q, k = rotate(q, position_BL, self.rotary_share), rotate(k, position_BL, self.rotary_share)
         lean = q.is_cpu and not torch.is_grad_enabled()
-        if lean and state is not None and len(capture.rows) == 0 and self._share_keys(state):
+        if lean and state is not None and len(capture.rows) == 0:
             return self.out_proj(self._go_on(q, k, v, state).transpose(1, 2).flatten(2)), state.take(capture.rows)
         kept = 0
         if state is not None:
@@ -157,8 +159,7 @@ class Attention(nn.Module):
         if self.window is not None:
             hidden_LL |= before_LL >= self.window
         own_bias_LL = torch.zeros(length, length, dtype=q_BHLP.dtype).masked_fill_(hidden_LL, -torch.inf)
-        for sequence in state.sequence_B.unique().tolist():
-            rows = (state.sequence_B == sequence).nonzero().squeeze(1)
+        for sequence, rows in self._alike(state, length):
             seen_B = state.num_seen_B[rows]
             first = int(state.end_R[sequence]) - state.key_RHSP.shape[2]  # the first kept one's position
             oldest = 0 if self.window is None else int(seen_B.min()) - (self.window - 1)
@@ -180,12 +181,24 @@ class Attention(nn.Module):
                 y_BHLP[rows, head] = y_BLP + torch.bmm(own_BLL, v_BLP)
         return y_BHLP
 
-    def _share_keys(self, state: AttentionState) -> bool:
-        """Tell whether states of one sequence see much the same keys: without a window, or if they lie within one."""
-        if self.window is None:
-            return True
-        seen = (state.num_seen_B[state.sequence_B == sequence] for sequence in state.sequence_B.unique())
-        return all(int(seen_B.max() - seen_B.min()) < self.window for seen_B in seen)
+    def _alike(self, state: AttentionState, length: int) -> Iterator[tuple[int, Tensor]]:
+        """Yield groups of states of one sequence: its number, and the rows.
+
+        With a window they lie within one of each other, so that they see much the same keys. They are so few that the
+        scores of their `length` queries fit in a processor's cache.
+        """
+        for sequence in state.sequence_B.unique().tolist():
+            rows = (state.sequence_B == sequence).nonzero().squeeze(1)
+            seen_B, order_B = state.num_seen_B[rows].sort()
+            rows, seen = rows[order_B], seen_B.tolist()
+            start = 0
+            for stop in range(1, len(seen)):
+                oldest = 0 if self.window is None else max(0, seen[start] - self.window)
+                far = self.window is not None and seen[stop] - seen[start] >= self.window
+                if far or (stop + 1 - start) * length * (seen[stop] - oldest) > MAX_SCORES:
+                    yield sequence, rows[start:stop]
+                    start = stop
+            yield sequence, rows[start:]
 
     def _seen(self, state: AttentionState) -> tuple[Tensor, Tensor]:
         """Return the keys and values that end right before each state's position, (B, H, S, P), as many as matter."""

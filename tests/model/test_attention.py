@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -144,16 +146,18 @@ def test_inference_equals_one_softmax_per_query(
     st.sampled_from([None, 5, 50, 120]),
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 100)), min_size=1, max_size=7),
     st.integers(1, 60),
+    st.sampled_from([1, 3000, attention.MAX_SCORES]),
 )
 @torch.no_grad()
 def test_rows_that_go_on_along_one_sequence_share_its_keys(
-    window: int | None, places: list[tuple[int, int]], length: int
+    window: int | None, places: list[tuple[int, int]], length: int, most: int
 ) -> None:
-    """All rows without a window; with one, those of a sequence that lie within it, as they always do in the widest."""
+    """In groups of rows that lie near each other, whatever the size of a group."""
     module, x = layer(window), draw(160)
     expected = naive(module, x)
     rows, at = (torch.tensor(values) for values in zip(*places, strict=True))
     _, state = module(x[:, :100], None, Capture(rows, at))
-    y, _ = module(torch.stack([x[row, start : start + length] for row, start in places]), state, Capture.nowhere())
+    with patch.object(attention, "MAX_SCORES", most):
+        y, _ = module(torch.stack([x[row, start : start + length] for row, start in places]), state, Capture.nowhere())
     for k, (row, start) in enumerate(places):
         near(y[k], expected[row, start : start + length])
