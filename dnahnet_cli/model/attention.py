@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -87,7 +85,7 @@ class Attention(nn.Module):
         seen_B = x_BLD.new_zeros(batch, dtype=torch.long) if state is None else state.num_seen_B
         position_BL = seen_B.unsqueeze(1) + torch.arange(length, device=x_BLD.device)
         q, k = rotate(q, position_BL, self.rotary_share), rotate(k, position_BL, self.rotary_share)
-        lean = q.is_cpu and not torch.is_grad_enabled()
+        lean = q.is_cpu and self.window is None and not torch.is_grad_enabled()
         if lean and state is not None and len(capture.rows) == 0:
             return self.out_proj(self._go_on(q, k, v, state).transpose(1, 2).flatten(2)), state.take(capture.rows)
         kept = 0
@@ -97,7 +95,7 @@ class Attention(nn.Module):
             k, v = torch.cat([old_k.to(k.dtype), k], dim=2), torch.cat([old_v.to(v.dtype), v], dim=2)
         if self.window is not None and self.window < length:
             y = self._in_blocks(q, k, v, seen_B, self.window)
-        elif lean and self.window is None and length > BLOCK:
+        elif lean and length > BLOCK:
             padded = kept > 0 and not bool((seen_B == kept).all())
             y = attend_causally(q, k, v, self._mask(position_BL, seen_B, kept) if padded else None)
         elif q.is_cpu and length * k.shape[2] <= MAX_SCORES:
@@ -153,52 +151,24 @@ class Attention(nn.Module):
         _, heads, length, size = q_BHLP.shape
         q_BHLP = q_BHLP * size**-0.5
         y_BHLP = torch.empty_like(q_BHLP)
-        step_L = torch.arange(length)
-        before_LL = step_L.unsqueeze(1) - step_L
-        hidden_LL = before_LL < 0
-        if self.window is not None:
-            hidden_LL |= before_LL >= self.window
-        own_bias_LL = torch.zeros(length, length, dtype=q_BHLP.dtype).masked_fill_(hidden_LL, -torch.inf)
-        for sequence, rows in self._alike(state, length):
+        later_LL = torch.full((length, length), -torch.inf, dtype=q_BHLP.dtype).triu_(1)
+        for sequence in state.sequence_B.unique().tolist():
+            rows = (state.sequence_B == sequence).nonzero().squeeze(1)
             seen_B = state.num_seen_B[rows]
             first = int(state.end_R[sequence]) - state.key_RHSP.shape[2]  # the first kept one's position
-            oldest = 0 if self.window is None else int(seen_B.min()) - (self.window - 1)
-            used = slice(max(0, -first, oldest - first), int(seen_B.max()) - first)
-            position_S = torch.arange(first + used.start, first + used.stop)
-            hidden_BXS = (position_S >= seen_B.unsqueeze(1)).unsqueeze(1)  # X is 1, or with a window L
-            if self.window is not None:
-                query_BL = seen_B.unsqueeze(1) + step_L
-                hidden_BXS = hidden_BXS | (position_S <= (query_BL - self.window).unsqueeze(-1))
-            bias_BXS = torch.zeros(hidden_BXS.shape, dtype=q_BHLP.dtype).masked_fill_(hidden_BXS, -torch.inf)
+            used = slice(max(0, -first), int(seen_B.max()) - first)
+            unseen_BS = torch.arange(first + used.start, first + used.stop) >= seen_B.unsqueeze(1)
+            bias_B1S = torch.zeros(unseen_BS.shape, dtype=q_BHLP.dtype).masked_fill_(unseen_BS, -torch.inf).unsqueeze(1)
             for head in range(heads):
                 q_BLP, k_BLP, v_BLP = (x[rows, head] for x in (q_BHLP, k_BHLP, v_BHLP))
                 key_SP, value_SP = (x[sequence, head, used].to(q_BLP.dtype) for x in (state.key_RHSP, state.value_RHSP))
-                before_BLS = product(q_BLP.flatten(0, 1), key_SP).unflatten(0, (-1, length)) + bias_BXS
-                own_BLL = torch.bmm(q_BLP, k_BLP.mT) + own_bias_LL
+                before_BLS = product(q_BLP.flatten(0, 1), key_SP).unflatten(0, (-1, length)) + bias_B1S
+                own_BLL = torch.bmm(q_BLP, k_BLP.mT) + later_LL
                 weights = torch.cat([before_BLS, own_BLL], dim=-1).softmax(-1)
                 before_BLS, own_BLL = weights.split([len(key_SP), length], dim=-1)
                 y_BLP = product(before_BLS.flatten(0, 1), value_SP.mT).unflatten(0, (-1, length))
                 y_BHLP[rows, head] = y_BLP + torch.bmm(own_BLL, v_BLP)
         return y_BHLP
-
-    def _alike(self, state: AttentionState, length: int) -> Iterator[tuple[int, Tensor]]:
-        """Yield groups of states of one sequence: its number, and the rows.
-
-        With a window they lie within one of each other, so that they see much the same keys. They are so few that the
-        scores of their `length` queries fit in a processor's cache.
-        """
-        for sequence in state.sequence_B.unique().tolist():
-            rows = (state.sequence_B == sequence).nonzero().squeeze(1)
-            seen_B, order_B = state.num_seen_B[rows].sort()
-            rows, seen = rows[order_B], seen_B.tolist()
-            start = 0
-            for stop in range(1, len(seen)):
-                oldest = 0 if self.window is None else max(0, seen[start] - self.window)
-                far = self.window is not None and seen[stop] - seen[start] >= self.window
-                if far or (stop + 1 - start) * length * (seen[stop] - oldest) > MAX_SCORES:
-                    yield sequence, rows[start:stop]
-                    start = stop
-            yield sequence, rows[start:]
 
     def _seen(self, state: AttentionState) -> tuple[Tensor, Tensor]:
         """Return the keys and values that end right before each state's position, (B, H, S, P), as many as matter."""
