@@ -11,6 +11,7 @@ from torch import Tensor
 from dnahnet_cli.ops.capture import Capture
 from dnahnet_cli.ops.hyena import explicit_conv, long_conv
 from dnahnet_cli.ops.hyena.explicit import FEW_TAPS
+from dnahnet_cli.ops.hyena.lengths import quick_length
 
 NOWHERE = Capture.nowhere()
 BATCH, CHANNELS, POLES = 2, 3, 4
@@ -137,3 +138,13 @@ def test_bfloat16_stays_bfloat16_in_the_explicit_and_float32_in_the_long_one() -
     assert y.dtype == tails.dtype == torch.bfloat16
     y, states = long_conv(x, residue, log_pole, None, Capture.at_ends(torch.full((BATCH,), 40)))
     assert y.dtype == states.dtype == torch.float32
+
+
+@given(st.integers(1, 40_000))
+def test_a_quick_length_is_even_has_small_factors_and_is_near(at_least: int) -> None:
+    found = quick_length(at_least)
+    assert found % 2 == 0 and at_least <= found <= max(2, at_least * 1.2)
+    for factor in (2, 3, 5):
+        while found % factor == 0:
+            found //= factor
+    assert found == 1

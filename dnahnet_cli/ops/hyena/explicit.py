@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
+from dnahnet_cli.ops.hyena.lengths import quick_length
 
-EVEN = 256  # lengths for which a Fourier transform is quick are multiples of this
 FEW_TAPS = 16  # up to which channels are left where they are, and the filter's gradient is a sum per tap
 
 
@@ -34,10 +34,10 @@ def _depthwise(x_BLC: Tensor, filter_CT: Tensor) -> Tensor:
     weight_CT = filter_CT.to(x_BLC.dtype)
     channels, taps = weight_CT.shape
     if taps > FEW_TAPS:
-        y_BLC: Tensor = F.conv1d(x_BLC.mT.contiguous(), weight_CT.unsqueeze(1), groups=channels).mT
-        return y_BLC
-    x_BC1L = x_BLC.mT.unsqueeze(2)  # a picture of one row, whose channels come last: its memory is unmoved
-    return F.conv2d(x_BC1L, weight_CT[:, None, None, :], groups=channels).squeeze(2).mT.contiguous()
+        y_BCL = F.conv1d(x_BLC.mT.contiguous(), weight_CT.unsqueeze(1), groups=channels)
+    else:  # a picture of one row, whose channels come last: its memory is unmoved
+        y_BCL = F.conv2d(x_BLC.mT.unsqueeze(2), weight_CT[:, None, None, :], groups=channels).squeeze(2)
+    return y_BCL.mT.contiguous()  # since sums and products of tensors that lie in different orders are slow
 
 
 class _Convolution(torch.autograd.Function):
@@ -62,7 +62,7 @@ def _correlation(x_BLC: Tensor, dy_BLC: Tensor, taps: int) -> Tensor:
     if taps <= FEW_TAPS:
         shifted = (x_BLC[:, start : start + length] for start in reversed(range(taps)))
         return torch.stack([(dy_BLC * x_BLC).sum((0, 1), dtype=precise) for x_BLC in shifted], dim=-1)
-    padded = -(-x_BLC.shape[1] // EVEN) * EVEN  # no wrap: it is at least L + T - 1
+    padded = quick_length(x_BLC.shape[1])  # no wrap: it is at least L + T - 1
     x_BCF, dy_BCF = (torch.fft.rfft(z_BLC.mT.to(precise).contiguous(), n=padded) for z_BLC in (x_BLC, dy_BLC))
     start_CT = torch.fft.irfft((x_BCF * dy_BCF.conj()).sum(0), n=padded)[:, :taps]
     filter_CT: Tensor = start_CT.flip(1)

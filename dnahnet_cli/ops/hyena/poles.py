@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dnahnet_cli.ops.capture import Capture
+from dnahnet_cli.ops.hyena.lengths import quick_length
 
 BLOCK = 64  # positions whose contribution to a state is one product
 
@@ -28,7 +29,7 @@ def long_conv(
     y_BCL: Tensor = _Convolution.apply(x_BLC.mT, powers(residue_CN, log_pole_CN, length))  # type: ignore[no-untyped-call]
     if state_BCN is not None:
         y_BCL = y_BCL + powers(residue_CN * log_pole_CN.exp() * state_BCN, log_pole_CN, length)
-    return y_BCL.mT, _states(x_BLC, log_pole_CN, state_BCN, capture)
+    return y_BCL.mT.contiguous(), _states(x_BLC, log_pole_CN, state_BCN, capture)
 
 
 class _Convolution(torch.autograd.Function):
@@ -36,19 +37,21 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_BCL: Tensor, filter_CL: Tensor) -> Tensor:
-        n = 2 * x_BCL.shape[2]  # so that nothing wraps
+        length = x_BCL.shape[2]
+        n = quick_length(2 * length)  # so that nothing wraps
         x_BCF, filter_CF = torch.fft.rfft(x_BCL.contiguous(), n=n), torch.fft.rfft(filter_CL, n=n)
         ctx.save_for_backward(x_BCF, filter_CF)
-        y_BCL: Tensor = torch.fft.irfft(x_BCF * filter_CF, n=n)[..., : n // 2]
+        y_BCL: Tensor = torch.fft.irfft(x_BCF * filter_CF, n=n)[..., :length]
         return y_BCL
 
     @staticmethod
     def backward(ctx: Any, dy_BCL: Tensor) -> tuple[Tensor, Tensor]:
         x_BCF, filter_CF = ctx.saved_tensors
         length = dy_BCL.shape[2]
-        dy_BCF = torch.fft.rfft(dy_BCL.contiguous(), n=2 * length)
-        dx_BCL = torch.fft.irfft(dy_BCF * filter_CF.conj(), n=2 * length)[..., :length]
-        dfilter_CL = torch.fft.irfft((dy_BCF * x_BCF.conj()).sum(0), n=2 * length)[..., :length]
+        n = quick_length(2 * length)
+        dy_BCF = torch.fft.rfft(dy_BCL.contiguous(), n=n)
+        dx_BCL = torch.fft.irfft(dy_BCF * filter_CF.conj(), n=n)[..., :length]
+        dfilter_CL = torch.fft.irfft((dy_BCF * x_BCF.conj()).sum(0), n=n)[..., :length]
         return dx_BCL, dfilter_CL
 
 
