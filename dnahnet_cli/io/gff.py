@@ -61,7 +61,7 @@ class Features:
 
     def _parent_id(self, feature: Feature) -> str:
         if not self.is_gtf:
-            return feature.attributes.get("Parent", "").split(",")[0]
+            return feature.attributes.get("Parent", "")
         return "" if feature.kind == "gene" else "gene " + feature.attributes.get("gene_id", "")
 
 
@@ -106,8 +106,13 @@ def _parse(where: str, number: int, fields: list[str], found: Features) -> Featu
 
 
 def _gff3_attributes(text: str) -> dict[str, str]:
+    # Of several parents the first counts. They are divided by commas; one in a name is written %2C.
     pairs = (item.strip().partition("=") for item in text.split(";"))
-    return {key: unquote(value) for key, equals, value in pairs if equals and value}
+    return {
+        key: unquote(value.split(",")[0] if key == "Parent" else value)
+        for key, equals, value in pairs
+        if equals and value
+    }
 
 
 def _gtf_attributes(text: str) -> dict[str, str]:

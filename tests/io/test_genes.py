@@ -148,6 +148,15 @@ def test_names_come_through_transcripts_and_id_attr_overrides(read) -> None:
         read(text, "nope")
 
 
+def test_the_first_of_several_parents_counts_and_a_comma_in_its_name_is_kept(read) -> None:
+    text = gff(
+        "c1 x gene 1 90 . + . ID=a%2Cb;locus_tag=b1",
+        "c1 x gene 1 90 . + . ID=a;locus_tag=b2",
+        "c1 x CDS 1 90 . + 0 ID=p1;Parent=a%2Cb,a",
+    )
+    assert [gene.locus_tag for gene in read(text).genes] == ["b1"]
+
+
 def test_longest_product_stands_for_its_gene(read) -> None:
     text = gff(
         "c1 x gene 1 90 . + . ID=g1;locus_tag=b1",
