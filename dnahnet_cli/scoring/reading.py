@@ -146,7 +146,7 @@ class Reading:
         return f"{self.contig}:{first}{'' if first == last else f'-{last}'} ({self.strand.value} strand)"
 
     def localise(self, edit: Edit) -> LocalEdit:
-        """Return a forward-strand edit as this reading sees it, trimmed and shifted as far upstream as it goes."""
+        """Return a forward-strand edit as this reading sees it, trimmed and shifted as far downstream as it goes."""
         replacement = edit.replacement
         start, end = edit.start, edit.end
         if self.strand is Strand.REVERSE:
@@ -166,22 +166,25 @@ class Reading:
             replaced, replacement, start = replaced[1:], replacement[1:], start + 1
         if bool(replaced) != bool(replacement):  # a pure insertion or deletion: one haplotype, many places to write it
             unit = replaced or replacement
-            shift = self._upstream_shift(start, unit)
-            start, end = start - shift, end - shift
+            shift = self._downstream_shift(end, unit)
+            start, end = start + shift, end + shift
             turn = shift % len(unit)
-            replacement = replacement and replacement[-turn:] + replacement[:-turn] if turn else replacement
+            replacement = replacement and replacement[turn:] + replacement[:turn]
         if self.circular:
             turns = start // len(self) * len(self)
             start, end = start - turns, end - turns
         return LocalEdit(start, end, replacement)
 
-    def _upstream_shift(self, start: int, unit: bytes) -> int:
-        """Return by how many bases an inserted or deleted `unit` at `start` can move upstream unchanged."""
-        limit = len(self) if self.circular else start
+    def _downstream_shift(self, end: int, unit: bytes) -> int:
+        """Return by how many bases an inserted or deleted `unit` that ends at `end` can move downstream unchanged.
+
+        What it moves over is the same in both alleles, so moved all the way its first base is the first that differs.
+        """
+        limit = len(self) if self.circular else len(self) - end
         shift = 0
         while shift < limit:
-            before = int(self.codes[(start - shift - 1) % len(self)])
-            if before != unit[-1 - shift % len(unit)] or before == N_CODE:
+            behind = int(self.codes[(end + shift) % len(self)])
+            if behind != unit[shift % len(unit)] or behind == N_CODE:
                 break
             shift += 1
         return shift

@@ -159,6 +159,35 @@ def test_the_same_haplotype_scores_the_same_however_it_is_written() -> None:
     np.testing.assert_array_equal(values, np.broadcast_to(values[0], values.shape))
 
 
+@pytest.mark.parametrize("circular", [False, True])
+def test_a_repeat_longer_than_the_suffix_is_passed_over(circular: bool) -> None:
+    """What differs stands behind the repeat: the same as one edit next to it, with a larger suffix in between."""
+    before, unit, after = random_codes(60, 11), random_codes(7, 12), random_codes(60, 13)
+    repeat = np.tile(unit, 6)
+    genome = MemoryGenome({"c": np.concatenate([before, repeat, after])})
+    engine = Engine(MODEL, genome, OPTIONS, frozenset({"c"} if circular else ()))
+    edits = [Edit("c", 60, 67, encode("")), Edit("c", 60, 60, unit), Edit("c", 74, 95, encode(""))]
+    for edit, scores in zip(edits, engine.score(edits), strict=True):
+        for strand, score in scores.items():
+            assert score is not None and score.scored_bp == max(edit.num_replaced, len(edit.replacement)) + 20
+            local = engine.reading("c", strand).localise(edit)
+            ref = engine.reading("c", strand).window(local.start, local.start + 20)
+            alt = np.concatenate(
+                [
+                    np.frombuffer(local.replacement, np.uint8),
+                    engine.reading("c", strand).window(local.end, local.end + 20),
+                ]
+            )
+            assert ref[0] != alt[0]
+            assert abs(score.alt_logp - score.ref_logp) > 0.01
+
+
+def test_a_repeat_up_to_the_end_of_a_contig_leaves_nothing_to_compare() -> None:
+    genome = MemoryGenome({"c": np.concatenate([random_codes(60, 11), encode("CA" * 10)])})
+    (scores,) = Engine(MODEL, genome, OPTIONS).score([Edit("c", 60, 62, encode(""))])
+    assert scores[Strand.FORWARD] is None and scores[Strand.REVERSE] is not None
+
+
 def test_bases_that_are_not_acgt_are_never_scored() -> None:
     codes = random_codes(400, 9)
     codes[210:230] = 4
