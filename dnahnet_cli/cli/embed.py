@@ -106,7 +106,7 @@ def embed(
         places: Sequence[Gene | Interval]
         also_circular: frozenset[str] = frozenset()
         if genes is not None:
-            annotation = read_genes(genes)
+            annotation = read_genes(genes, circles=session.circles)
             session.check_genes(annotation.genes, genes)
             also_circular, skipped = annotation.circular, annotation.skipped
             places = touched(annotation.genes, regions, session.fasta.lengths)

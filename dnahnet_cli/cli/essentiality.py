@@ -211,7 +211,7 @@ def _annotation(
 
     source = session.request.genome if genes is None and session.fasta.annotated else genes
     if source is not None:
-        annotation = read_genes(source, id_attr)
+        annotation = read_genes(source, id_attr, session.circles)
         session.check_genes(annotation.genes, source)
         if genetic_code is not None:
             raise UsageError(

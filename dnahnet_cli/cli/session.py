@@ -55,6 +55,11 @@ class Session:
         self.reporter.stop()
         self._stack.close()
 
+    @property
+    def circles(self) -> dict[str, int]:
+        """Return the lengths (bp) of the contigs that are circular whatever an annotation says."""
+        return {name: self.fasta.lengths[name] for name in self._circular(frozenset())}
+
     def engine(self, also_circular: frozenset[str] = frozenset()) -> Engine:
         """Load the network and return the engine, of this process or of several."""
         from dnahnet_cli.scoring.engine import Engine

@@ -90,7 +90,7 @@ class GenomeFeatures:
         """Read genes (None: those of a GenBank genome, or called) and tables of sites. Raises InputError."""
         if genes is None and fasta.annotated:
             genes = str(fasta.path)
-        found = call_genes(fasta) if genes is None else read_genes(genes)
+        found = call_genes(fasta) if genes is None else read_genes(genes, circles=fasta.circles)
         known, skipped = check_genes(found.genes, fasta)
         rnas = read_rna_genes(genes) if genes is not None else []
         placed: list[Site] = []

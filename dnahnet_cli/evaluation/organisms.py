@@ -125,9 +125,9 @@ def read_organism(folder: Path) -> Organism:
     annotations = sorted(file for file in folder.glob("annotation.*") if file.is_file())
     if len(annotations) > 1:
         raise InputError(f"{folder} has two annotations, {annotations[0].name} and {annotations[1].name}: keep one.")
-    annotation = read_genes(str(annotations[0])) if annotations else Annotation([])
     tables = _label_files(folder)
     with Fasta(path) as genome:
+        annotation = read_genes(str(annotations[0]), circles=genome.circles) if annotations else Annotation([])
         places = _Places(genome.lengths, genome.circular | annotation.circular, annotation.genes)
         read = {name: places.read(table) for name, table in tables.items()}
         digest = hashlib.sha256()

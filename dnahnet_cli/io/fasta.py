@@ -85,6 +85,11 @@ class Fasta:
         self.lengths: dict[str, int] = {record.name: record.length for record in records}
         self.circular = frozenset(record.name for record in records if _CIRCULAR.search(record.header))
 
+    @property
+    def circles(self) -> dict[str, int]:
+        """Return the lengths (bp) of the circular contigs."""
+        return {name: self.lengths[name] for name in self.circular}
+
     def codes(self, contig: str, start: int, end: int) -> Codes:
         """Return the codes (uint8) of [start, end), 0-based; raise InputError if they are not all in the genome."""
         length = self.lengths.get(contig)

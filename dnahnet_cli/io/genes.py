@@ -7,9 +7,10 @@ products of one gene, such as those of alternative starts, the longest stands fo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from dnahnet_cli.errors import InputError
@@ -41,12 +42,15 @@ class Annotation:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_genes(path: str, id_attr: str | None = None) -> Annotation:
+def read_genes(
+    path: str, id_attr: str | None = None, circles: Mapping[str, int] = MappingProxyType({}), *, needed: bool = True
+) -> Annotation:
     """Read the protein-coding genes of a GFF3, GTF, BED or GenBank file, gzip or not; `-` is stdin.
 
     `locus_tag` is the first there is of locus_tag, gene_id, ID, Name, in the CDS or its parents, after `id_attr` if
-    that is given. Without any CDS, gene features that are protein_coding, or say nothing, are taken. Raise InputError
-    for a malformed line, a file of another kind, or one without protein-coding genes.
+    that is given. Without any CDS, gene features that are protein_coding, or say nothing, are taken. `circles` are the
+    lengths (bp) of contigs that are circular whatever a GFF3 or GTF file says. Raise InputError for a malformed line,
+    a file of another kind, or, if they are `needed`, one without protein-coding genes.
     """
     with Source(path) as source:
         kind = describe(source.head)
@@ -59,11 +63,11 @@ def read_genes(path: str, id_attr: str | None = None) -> Annotation:
         elif is_bed:
             annotation, found = _read_bed(source.name, chain(skimmed, lines)), "no BED lines"
         else:
-            features = parse_features(source.name, chain(skimmed, lines))
+            features = parse_features(source.name, chain(skimmed, lines), circles)
             annotation = _from_features(features, source.name, id_attr)
             found = ", ".join(f"{count} {kind}" for kind, count in features.kinds.most_common(6)) or "no features"
     _leave_out_nested(annotation)
-    if not annotation.genes:
+    if needed and not annotation.genes:
         if annotation.skipped:
             locus, reason = annotation.skipped[0]
             found = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote
 
@@ -35,7 +36,8 @@ class Feature:
 class Features:
     """What a file holds: coding features in file order, all others that have a name by which a child can find them.
 
-    `nameless` are those of GFF3 that have none, as barrnap writes RNA genes.
+    `nameless` are those that no child can find: without a name, as barrnap writes RNA genes, the further ones of a
+    name, and in GTF all but genes.
     `lengths` (bp) come from ##sequence-region and region lines; `kinds` counts the feature types for messages.
     """
 
@@ -65,9 +67,14 @@ class Features:
         return "" if feature.kind == "gene" else "gene " + feature.attributes.get("gene_id", "")
 
 
-def parse_features(name: str, lines: Iterable[tuple[int, bytes]]) -> Features:
-    """Parse the numbered lines of a GFF3 or GTF file up to its ##FASTA tail; raise InputError at a malformed one."""
-    found = Features()
+def parse_features(
+    name: str, lines: Iterable[tuple[int, bytes]], circles: Mapping[str, int] = MappingProxyType({})
+) -> Features:
+    """Parse the numbered lines of a GFF3 or GTF file up to its ##FASTA tail; raise InputError at a malformed one.
+
+    `circles` are the lengths (bp) of contigs that are known to be circular beside those that the file says are.
+    """
+    found = Features(lengths=dict(circles), circular=set(circles))
     is_first = True
     for number, line in lines:
         text = line.decode("utf-8", "replace").rstrip("\r\n")
@@ -141,17 +148,17 @@ def _keep(found: Features, feature: Feature) -> None:
             found.lengths.setdefault(feature.contig, feature.end)
         case "gene":
             found.genes.append(feature)
+    name = attributes.get("ID")
     if found.is_gtf:
-        if feature.kind == "gene":
-            found.by_id.setdefault("gene " + attributes.get("gene_id", ""), feature)
-    elif "ID" in attributes:
-        found.by_id.setdefault(attributes["ID"], feature)
-    else:
+        name = "gene " + attributes.get("gene_id", "") if feature.kind == "gene" else None
+    if name is None or name in found.by_id:
         found.nameless.append(feature)
+    else:
+        found.by_id[name] = feature
 
 
 def _note_length(found: Features, text: str) -> None:
     words = text.split()
     length = whole_number(words[3]) if len(words) == 4 else None
     if length is not None:
-        found.lengths[unquote(words[1])] = length
+        found.lengths.setdefault(unquote(words[1]), length)

@@ -119,6 +119,22 @@ def test_parts_past_the_origin_are_shifted(read, strand: str) -> None:
     assert read(linear).genes[0].parts == ((0, 50), (48, 90), (900, 1000))
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("c1 x CDS 901 1000 . + 0 ID=a", "c1 x CDS 1 50 . + 0 ID=a"),
+        ("c1 x CDS 901 50 . + 0 ID=a",),
+        ("c1 x CDS 901 1050 . + 0 ID=a",),
+    ],
+    ids=["parts", "end before start", "end beyond"],
+)
+def test_a_circle_that_only_the_genome_knows_of(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    path = tmp_path / "genes.gff"
+    path.write_text(gff(*lines))
+    (gene,) = read_genes(str(path), circles={"c1": 1000}).genes
+    assert (gene.parts[0][0], gene.parts[-1][1]) == (900, 1050)
+
+
 def test_cds_without_id_are_grouped_by_parent_or_stand_alone(read) -> None:
     text = gff(
         "c1 x CDS 1 10 . + 0 Parent=g1",

@@ -37,7 +37,7 @@ def features_of(
         except InputError as error:  # no pyrodigal, or no genes
             reporter.note(f"{fasta.path}: no classes of bases: {str(error).partition(chr(10))[0]}")
     elif genes != NONE:
-        annotation = read_genes(genes)
+        annotation = read_genes(genes, circles=fasta.circles)
     marked = fasta.circular | (annotation.circular & fasta.lengths.keys() if annotation else frozenset())
     chosen = {"auto": marked, "all": frozenset(fasta.lengths), "none": frozenset[str]()}[circular]
     if annotation is None:
