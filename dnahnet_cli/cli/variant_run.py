@@ -65,12 +65,9 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
     if job.format is None:
         format_of(job.output)  # what is wrong with the command is said before the files are read
     wanted = parse_shard(job.shard)
-    if wanted is not None and job.variants == "-":
-        raise UsageError("--shard reads VARIANTS twice, to know how many there are: give a file in place of '-'.")
+    _check_pipes(job)
     check_resume(job.resume, job.output)
     names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
-    if job.genes == "-" == job.variants:
-        raise UsageError("VARIANTS and --genes cannot both come from standard input: give one of them as a file.")
     tmpdir = Path(session.request.tmpdir) if session.request.tmpdir else None
     lengths = session.fasta.lengths
     gene_set = None if job.genes is None else read_gene_set(job.genes, lengths, names, tmpdir=tmpdir)
@@ -86,6 +83,21 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
     with reader or nullcontext():
         scorer = VariantScorer(scorer.engine, job.max_indel, assembly_known=True)
         _run(job, session, reporter, gene_set, reader.header if reader else (), intake, scorer, made_by, shard)
+
+
+def _check_pipes(job: Job) -> None:
+    """Raise UsageError for two inputs from standard input, and for a pipe that a shard would read twice."""
+    inputs = {"VARIANTS": job.variants, "-R": job.regions_file, "--genes": job.genes}
+    piped = [name for name, path in inputs.items() if path == "-"]
+    if len(piped) > 1:
+        raise UsageError(f"{' and '.join(piped)} cannot both come from standard input: give one of them as a file.")
+    for name in ("VARIANTS", "-R") if job.shard is not None else ():
+        path = inputs[name]
+        if path is not None and (path == "-" or Path(path).is_fifo()):
+            instead = "'-'" if path == "-" else "the pipe"
+            raise UsageError(
+                f"--shard reads {name} twice, to know how many there are: give a file in place of {instead}."
+            )
 
 
 def _run(

@@ -87,7 +87,7 @@ def test_all_formats_say_the_same(run: Run, tmp_path: Path) -> None:
     assert fields["DNAHNET_STATUS"] == ["ok", "spanning_deletion", "ok"]
     assert fields["DNAHNET_LLR"] == [rows[1]["llr"], ".", rows[3]["llr"]]
     assert fields["DNAHNET_AA_CHANGE"] == ["A2V", ".", "A2G"]
-    assert info(lines[2])["DNAHNET_PRODUCT"] == ["a_big_protein"]
+    assert info(lines[2])["DNAHNET_PRODUCT"] == ["a%20big%20protein"]
     with pysam.VariantFile(str(tmp_path / "o.bcf")) as bcf:
         assert [str(record.alts) for record in bcf.fetch("c1", 604, 605)] == ["('T', '*', 'G')"]
         assert bcf.header.info["DNAHNET_LLR"].number == "A"
@@ -143,6 +143,8 @@ def test_all_snvs_of_a_region(run: Run, tmp_path: Path) -> None:
         (("calls.vcf", "-o", "scores.xls"), "suffix"),
         (("calls.vcf", "--genes", "genes.gff", "--genetic-code", "7"), "genetic code 7"),
         (("-", "--genes", "-"), "cannot both come from standard input"),
+        (("-", "-R", "-"), "cannot both come from standard input"),
+        (("calls.vcf", "-R", "-", "--shard", "1/2"), "--shard reads -R twice"),
         (("calls.vcf", "-o", "genes.gff", "-O", "vcf", "--genes", "genes.gff"), "also an input"),
         (("calls.vcf", "-o", "calls2.vcf", "--no-clobber"), "--no-clobber"),
     ],
