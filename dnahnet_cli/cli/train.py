@@ -173,7 +173,13 @@ def train(
         float, typer.Option("--learning-rate", help="Of the core; outer stages have more.", rich_help_panel=STEP)
     ] = 3e-3,
     tokens: Annotated[
-        int, typer.Option("--tokens-per-step", min=1, help="Bases of a step, all windows.", rich_help_panel=STEP)
+        int,
+        typer.Option(
+            "--tokens-per-step",
+            min=1,
+            help="Bases of a step, all windows; in the decay at least 4 windows.",
+            rich_help_panel=STEP,
+        ),
     ] = 8192,
     length: Annotated[int, typer.Option("--length", min=1, help="Bases of a window.", rich_help_panel=STEP)] = 2048,
     final_length: Annotated[
@@ -182,7 +188,10 @@ def train(
     micro_tokens: Annotated[
         int,
         typer.Option(
-            "--micro-tokens", min=1, help="Bases computed at once; a larger step is accumulated.", rich_help_panel=STEP
+            "--micro-tokens",
+            min=1,
+            help="Bases computed at once, a window at least; a larger step is accumulated.",
+            rich_help_panel=STEP,
         ),
     ] = 16384,
     seed: Annotated[int, typer.Option("--seed", help="Seed of weights and sampling.", rich_help_panel=STEP)] = 1,

@@ -110,7 +110,7 @@ def read_sources(
         reporter.note(f"waiting for a part file in {sources[0]}")
     while not corpus.train:
         time.sleep(1)
-        corpus += parts.new_parts()
+        corpus += parts.new_parts(corpus, reporter.note)
     names = group.agreed_names(parts.names)
     if not group.first:
         parts = PartFolder(parts.folder)

@@ -43,7 +43,7 @@ def evaluate(model: Network, genomes: Sequence[Genome], num_windows: int, length
         targets = torch.from_numpy(batch.targets).to(device).flatten()
         output, _ = model(torch.from_numpy(batch.tokens).to(device), capture=Capture.nowhere(device))
         nats = F.cross_entropy(output.logits_BL4.flatten(0, 1), targets, ignore_index=NUM_BASES, reduction="sum")
-        bits[genome.name] = float(nats) / max(1, int((targets < NUM_BASES).sum())) / math.log(2)
+        bits[genome.name] = float(nats) / int((targets < NUM_BASES).sum()) / math.log(2)
         rates.append([[float(rate) for rate in boundary_rates(trace)] for trace in output.traces])
     if not rates:
         return HeldOut({}, (), ())

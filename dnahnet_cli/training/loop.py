@@ -126,7 +126,9 @@ class Trainer:
             finished = progress >= 1
             stop = self.stopped_by or self.minutes - earlier >= stop_after
             paused = not finished and self.processes.agreed(float(stop)) > 0
-            if self.since.steps >= self.config.report_steps or (finished and self.since.steps):
+            decaying = self.config.schedule.decaying(progress)
+            turns = finished or (decaying and not stable_saved)  # and with it the length: a row has windows of one
+            if self.since.steps >= self.config.report_steps or (turns and self.since.steps):
                 row = self._report(length, bases, mark)
                 now = time.monotonic()
                 due = self.processes.agreed(float(now - saved > 60 * self.config.checkpoint_minutes)) > 0
@@ -146,7 +148,6 @@ class Trainer:
                 mark, bases = time.monotonic(), 0
             if finished or paused:
                 break
-            decaying = self.config.schedule.decaying(progress)
             if decaying and not stable_saved:
                 now = time.monotonic()
                 self._settle()
@@ -163,15 +164,17 @@ class Trainer:
                 self.step, num_windows, length, rank=self.processes.rank, world_size=self.processes.size
             )
             values = self._update(batch, self.config.schedule.factor(self.step - self.cold_step, progress))
-            bases += num_windows * length
+            bases += batch.num_bases
             self.step += 1
-            self.bases_seen += num_windows * length
-            self.since = Since(self.since.sums + values, self.since.steps + 1, self.since.bases + num_windows * length)
+            self.bases_seen += batch.num_bases
+            self.since = Since(self.since.sums + values, self.since.steps + 1, self.since.bases + batch.num_bases)
             if self.hardware not in self.made_on:
                 self.made_on.append(self.hardware)
         self._settle()
         self._save_latest()
         self.processes.wait()
+        if self.more is not None and self.more.left_out():
+            self.log(self.more.left_out())
         return None if paused else self.evaluate()
 
     def _open_folder(self) -> None:
@@ -234,7 +237,7 @@ class Trainer:
         if self.more is None:
             return
         known = len(self.more.names)
-        corpus = self.more.new_parts() if self.processes.first else Corpus()
+        corpus = self.more.new_parts(self.corpus, self.log) if self.processes.first else Corpus()
         names = self.processes.agreed_names(self.more.names[known:])
         if not self.processes.first:  # what one process sees in the folder, another might not see yet
             corpus = self.more.read(names)
@@ -255,7 +258,8 @@ class Trainer:
         Raises TrainingError when they are no numbers: such a network must be neither reported nor saved.
         """
         self.since.sums = self.processes.total(self.since.sums) / self.processes.size
-        if not bool(self.since.sums.isfinite().all()):
+        whole = torch.stack([p.detach().isfinite().all() for p in self.model.parameters()])  # after the last step too
+        if not bool(self.since.sums.isfinite().all() & whole.all()):
             raise TrainingError(
                 f"the loss is no longer a number at step {self.step}: go on from the last checkpoint with a lower "
                 "--learning-rate"

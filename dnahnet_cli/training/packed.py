@@ -62,6 +62,14 @@ class Packed:
     def num_bases(self) -> int:
         return int(self.lengths.sum())
 
+    @property
+    def known_lengths(self) -> Positions:
+        """Return how many bases of each contig are A, C, G or T, (C,)."""
+        sizes, starts = self.unknown[:, 1] - self.unknown[:, 0], self.unknown[:, 0]
+        contigs = np.searchsorted(4 * self.edges, starts, side="right") - 1  # a stretch ends where its contig does
+        known: Positions = self.lengths - np.bincount(contigs, sizes, len(self)).astype(np.int64)
+        return known
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -217,40 +217,55 @@ class PartFolder:
     """A folder of part files that may still be filling: training begins with the parts that are there.
 
     `names` are the parts read so far, in order; a resumed run begins with `read` of the names it had.
-    `unfinished` says of each file that could not be read at the last look why; most will be copied completely soon.
+    `unusable` says of each file that could not be taken at the last look why; most will be copied completely soon.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: list[str] = []
-        self.unfinished: dict[str, str] = {}
+        self.unusable: dict[str, str] = {}
         self.num_parts: int | None = None  # how many there will be, once a part has been read
+        self._sizes: dict[str, int] = {}  # bytes of the unusable ones
+        self._told: set[str] = set()
 
-    def new_parts(self) -> Corpus:
+    def new_parts(self, known: Corpus | None = None, log: Callable[[str], None] = lambda line: None) -> Corpus:
         """Return what the parts hold that have appeared, complete, since the last look; it may be nothing.
 
-        Only `train` is to be trained on. Raises InputError when the folder is missing.
+        Only `train` is to be trained on. Of a part that cannot be read or does not go with what is `known`, `log` hears
+        once, when it is no longer growing. Raises InputError when the folder is missing.
         """
         if not self.folder.is_dir():
             raise InputError(f"{self.folder} is not a folder of part files")
-        self.unfinished = {}
-        corpus = Corpus()
+        sizes, self._sizes, self.unusable = self._sizes, {}, {}
+        known, corpus = known or Corpus(), Corpus()
         for path in sorted(self.folder.glob(PART_FILES)):
-            if path.name not in self.names:
-                try:
-                    part = self._read(path)
-                except InputError as error:
-                    self.unfinished[path.name] = str(error)
-                else:
-                    corpus += part
+            if path.name in self.names:
+                continue
+            size = path.stat().st_size
+            try:
+                part = read_part(path)
+                known + corpus + part.corpus  # which refuses names twice, and genera on both sides
+            except InputError as error:
+                self.unusable[path.name], self._sizes[path.name] = str(error), size
+                if sizes.get(path.name) == size and path.name not in self._told:
+                    self._told.add(path.name)
+                    log(f"left out so far: {error}")
+            else:
+                corpus += self._take(path.name, part)
         return corpus
 
     def read(self, names: Iterable[str]) -> Corpus:
         """Return what the named parts hold. Raises InputError when one is missing or not whole."""
-        return sum((self._read(self.folder / name) for name in names), Corpus())
+        return sum((self._take(name, read_part(self.folder / name)) for name in names), Corpus())
 
-    def _read(self, path: Path) -> Corpus:
-        part = read_part(path)
-        self.names.append(path.name)
+    def left_out(self) -> str:
+        """Say which parts have not been read, or nothing where all have."""
+        if not self.unusable and len(self.names) >= (self.num_parts or 0):
+            return ""
+        whole = f" of {self.num_parts}" if self.num_parts is not None else ""
+        return "; ".join([f"{len(self.names)}{whole} parts were read from {self.folder}", *self.unusable.values()])
+
+    def _take(self, name: str, part: Part) -> Corpus:
+        self.names.append(name)
         self.num_parts = part.num_parts
         return part.corpus

@@ -20,6 +20,7 @@ class Batch:
 
     tokens: npt.NDArray[np.int64]  # (B, L)
     targets: npt.NDArray[np.int64]  # (B, L)
+    num_bases: int  # of contigs, without the padding, in the rows of all processes
 
 
 class Sampler:
@@ -37,8 +38,8 @@ class Sampler:
     def add(self, genomes: Iterable[Genome]) -> None:
         """Sample from these genomes too, from the next batch on. Raises InputError while there is no base at all."""
         self._genomes = sorted([*self._genomes, *genomes], key=lambda genome: (genome.genus, genome.name))
-        if not any(genome.length for genome in self._genomes):
-            raise InputError("there is nothing to train on: the genomes hold no bases")
+        if not any(genome.contigs.known_lengths.any() for genome in self._genomes):
+            raise InputError("there is nothing to train on: the genomes hold no A, C, G or T")
         num_contigs = [len(genome.contigs) for genome in self._genomes]
         self._genome_of = np.repeat(np.arange(len(self._genomes)), num_contigs)
         self._contig_of = np.concatenate([np.arange(count) for count in num_contigs])
@@ -66,21 +67,27 @@ class Sampler:
         for row, genome, contig, start, contig_length, is_turned in rows:
             window = self._genomes[genome].contigs.codes(contig, start, min(start + length, contig_length))
             row[: len(window)] = reverse_complement(window) if is_turned else window
-        return to_batch(windows)
+        return to_batch(windows, int(np.minimum(self._lengths[contigs], length).sum()))
 
 
-def to_batch(windows: Codes) -> Batch:
-    """Turn windows of codes (B, L) into network input and targets."""
+def to_batch(windows: Codes, num_bases: int | None = None) -> Batch:
+    """Turn windows of codes (B, L) into network input and targets; without `num_bases` nothing of them is padding."""
     targets = windows.astype(np.int64)
     tokens = np.concatenate([np.full((len(targets), 1), BOS), targets[:, :-1]], axis=1)
-    return Batch(tokens, targets)
+    return Batch(tokens, targets, windows.size if num_bases is None else num_bases)
 
 
 def heldout_windows(genome: Genome, num_windows: int, length: int) -> Codes:
-    """Return evenly spaced windows of a genome's longest contig, (B, L): the same ones every time."""
-    contig = int(np.argmax(genome.contigs.lengths))
+    """Return evenly spaced windows of the contig with most A, C, G and T, (B, L): the same ones every time.
+
+    Raises InputError where that is shorter than a window, and where the windows hold nothing but N.
+    """
+    contig = int(np.argmax(genome.contigs.known_lengths))
     contig_length = int(genome.contigs.lengths[contig])
     if contig_length < length:
         raise InputError(f"{genome.name}: its longest contig has {contig_length} bases, fewer than {length}")
     starts = np.linspace(0, contig_length - length, num_windows).astype(int)
-    return np.stack([genome.contigs.codes(contig, start, start + length) for start in starts])
+    windows = np.stack([genome.contigs.codes(contig, start, start + length) for start in starts])
+    if (windows == N_CODE).all():
+        raise InputError(f"{genome.name} has nothing but N where it would be evaluated: hold out another genome")
+    return windows

@@ -24,6 +24,7 @@ from dnahnet_cli.model.hnet import Output
 from dnahnet_cli.training import loop
 from dnahnet_cli.training.checkpoint import latest_checkpoint, load_checkpoint
 from dnahnet_cli.training.evaluation import evaluate
+from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training.loop import Trainer, TrainingError
 from dnahnet_cli.training.objective import TrainConfig, losses, parameter_groups
 from dnahnet_cli.training.packed import Corpus, Genome
@@ -215,9 +216,9 @@ def test_update_scales_the_base_rates(tmp_path: Path) -> None:
 
 
 def test_a_step_on_nothing_but_n_leaves_the_network_sane(tmp_path: Path) -> None:
-    gap = Genome("gap", "Gap", [np.full(500, N, dtype=np.uint8)])
-    run = trainer(tmp_path, corpus=Corpus((gap,), (HELD,)))
-    assert make_steps(run, 2) == [0.0, 0.0]
+    run = trainer(tmp_path)
+    for _ in range(2):
+        assert run._update(to_batch(np.full((2, 60), N, dtype=np.uint8)), 1.0)[0] == 0
     assert all(bool(p.isfinite().all()) for p in run.model.parameters())
 
 
@@ -647,7 +648,10 @@ def test_pausing_after_minutes_and_going_on_adds_up_to_the_budget(tmp_path: Path
         minutes = run.minutes
     assert 0.5 <= run.minutes < 0.6
     assert steps == list(range(run.step))
-    assert {int(row["step"]) for row in rows(tmp_path)} == {*range(3, run.step, 3), run.step}
+    decay = load_checkpoint(tmp_path / "stable").facts["step"]  # a row ends there, too
+    assert [int(row["step"]) for row in rows(tmp_path)] == [
+        *range(3, decay, 3), *range(decay, run.step, 3), run.step, run.step
+    ]  # fmt: skip
 
 
 @settings(max_examples=20, deadline=None)
@@ -655,3 +659,19 @@ def test_pausing_after_minutes_and_going_on_adds_up_to_the_budget(tmp_path: Path
 def test_the_budget_is_steps_if_given_and_minutes_otherwise(steps: int, minutes: float, made: int) -> None:
     assert TrainConfig(steps=steps, minutes=minutes).budget_spent(made, 1e9) == made / steps
     assert TrainConfig(minutes=minutes).budget_spent(10**9, made) == made / minutes
+
+
+def test_operations_are_counted_by_the_length_of_their_windows(tmp_path: Path) -> None:
+    """The row in which the decay begins has no windows of the length after it."""
+    run = trainer(tmp_path, replace(CONFIG, steps=20, report_steps=8), PRESETS["transformer"]["tiny-flops"])
+    seen = watch(run)
+    run.run()
+    assert {update.length for update in seen} == {64, 128}
+    expected = sum(3 * run.model.flops(u.length, []).per_base * u.length * u.num_windows for u in seen)
+    assert run.flops == pytest.approx(expected, rel=1e-9)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no longer a number"):
+        trainer(tmp_path, replace(CONFIG, steps=1, learning_rate=1e38)).run()
+    assert not list(tmp_path.glob("checkpoint-*"))

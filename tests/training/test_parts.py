@@ -283,16 +283,16 @@ def test_parts_are_seen_when_they_are_complete(tmp_path: Path, folder: Path) -> 
 
     (arriving / ".part-001.safetensors.abc.tmp").write_bytes(paths[0].read_bytes())
     (arriving / "README").write_text("parts")
-    assert watched.new_parts() == Corpus() and watched.unfinished == {}
+    assert watched.new_parts() == Corpus() and watched.unusable == {}
 
     target = arriving / paths[1].name
     target.write_bytes(paths[1].read_bytes()[:-1])  # as a copy in progress
     assert watched.new_parts() == Corpus()
-    assert list(watched.unfinished) == [paths[1].name]
+    assert list(watched.unusable) == [paths[1].name]
 
     target.write_bytes(paths[1].read_bytes())
     assert contents(watched.new_parts()) == contents(read_part(paths[1]).corpus)
-    assert watched.unfinished == {} and watched.num_parts == len(paths)
+    assert watched.unusable == {} and watched.num_parts == len(paths)
     assert watched.new_parts() == Corpus()
 
     for path in paths:
@@ -300,6 +300,26 @@ def test_parts_are_seen_when_they_are_complete(tmp_path: Path, folder: Path) -> 
     corpus = watched.new_parts()
     assert len(corpus.heldout) == 2
     assert watched.names == [paths[1].name, paths[0].name, *(path.name for path in paths[2:])]
+
+
+def test_a_part_that_stays_unusable_is_told_of_once(tmp_path: Path, folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    first, other = tmp_path / "first", tmp_path / "other"
+    write_parts(Corpus(CORPUS.train[:1]), other)
+    first.mkdir()
+    for path in paths:
+        (first / path.name).write_bytes(path.read_bytes())
+    (first / paths[1].name).write_bytes(paths[1].read_bytes()[:-9])
+    (first / "part-099.safetensors").write_bytes((other / "part-001.safetensors").read_bytes())
+    watched, said = PartFolder(first), list[str]()
+    corpus = watched.new_parts(None, said.append)
+    assert said == []  # they may be on their way
+    for _ in range(3):
+        assert watched.new_parts(corpus, said.append) == Corpus()
+    assert len(said) == 2 and "cut off" in said[0] and "two genomes are named" in said[1]
+    assert watched.left_out().startswith(f"{len(paths) - 1} of {len(paths)} parts were read")
+    (first / paths[1].name).write_bytes(paths[1].read_bytes())
+    assert watched.new_parts(corpus, said.append).train and len(said) == 2
 
 
 def test_a_resumed_run_draws_the_same_batches(folder: Path) -> None:
