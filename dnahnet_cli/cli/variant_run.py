@@ -70,7 +70,9 @@ def run(job: Job, session: Session, reporter: Reporter) -> None:
     names = {} if job.rename_contigs is None else read_names(job.rename_contigs, session.fasta.lengths)
     tmpdir = Path(session.request.tmpdir) if session.request.tmpdir else None
     lengths = session.fasta.lengths
-    gene_set = None if job.genes is None else read_gene_set(job.genes, lengths, names, tmpdir=tmpdir)
+    gene_set = (
+        None if job.genes is None else read_gene_set(job.genes, lengths, names, tmpdir=tmpdir, circles=session.circles)
+    )
     reader, intake = _intake(job, session, names)
     with reader or nullcontext():
         scorer = VariantScorer(session.engine(gene_set.circular if gene_set else frozenset()), job.max_indel)

@@ -1,7 +1,8 @@
 """From a variant to its effects on the genes of an annotation.
 
-A gene is hit when an edit changes its coding bases, or the bases of an RNA gene or pseudogene. Where no gene is hit, a
-variant is upstream of the genes that begin within `upstream_bp` behind it, on either strand, or intergenic.
+A gene is hit when an edit changes its coding bases, or the bases of an RNA gene or pseudogene, or lies in a gap between
+its parts. Where no gene is hit, a variant is upstream of the genes that begin within `upstream_bp` behind it, on either
+strand, or intergenic.
 """
 
 from __future__ import annotations
@@ -38,16 +39,22 @@ class _Locus:
     name: str
     locus_tag: str
     product: str
+    parts: tuple[tuple[int, int], ...]
     gene: Gene | None  # where it codes for a protein
 
     @classmethod
     def of(cls, gene: Gene | RnaGene) -> _Locus:
         coding = gene if isinstance(gene, Gene) and not gene.pseudo else None
-        return cls(gene.start, gene.end, gene.strand, gene.name, gene.locus_tag, gene.product, coding)
+        return cls(gene.start, gene.end, gene.strand, gene.name, gene.locus_tag, gene.product, gene.parts, coding)
 
     def is_hit_by(self, edit: LocalEdit) -> bool:
         """Tell whether an edit, where it is written, changes a base or comes between two."""
         return edit.start < self.end and edit.end > self.start and (edit.start < edit.end or edit.start > self.start)
+
+    def has_in_gap(self, edit: LocalEdit) -> bool:
+        """Tell whether an edit, where it is written, lies between two parts that are no programmed frameshift."""
+        gaps = ((before, after) for (_, before), (after, _) in pairwise(self.parts) if after - before >= INTRON_BP)
+        return any(before <= edit.start and edit.end <= after for before, after in gaps)
 
     def named(self, term: Term) -> Effect:
         return Effect(term, self.name, self.locus_tag, self.strand, product=self.product)
@@ -129,7 +136,9 @@ class Annotator:
     def _hit(self, contig: str, locus: _Locus, edit: LocalEdit) -> Effect | None:
         places = [edit, edit.at(edit.least), edit.at(edit.most)]
         if locus.gene is None:
-            return locus.named(Term.NON_CODING) if all(map(locus.is_hit_by, places)) else None
+            if not all(map(locus.is_hit_by, places)):
+                return None
+            return locus.named(Term.INTRON if any(map(locus.has_in_gap, places)) else Term.NON_CODING)
         effect = self._coding(locus.gene).effect(edit)
         if effect is not None:
             return effect

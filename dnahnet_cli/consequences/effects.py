@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from dnahnet_cli.genome import Strand
 
@@ -37,6 +38,7 @@ class Term(Enum):
 
 
 _SEVERITY = {term: place for place, term in enumerate(Term)}
+_ENCODED: Final = str.maketrans({letter: f"%{ord(letter):02X}" for letter in "%|&"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Effect:
 
     `codon_change` is such as `gCc/gTc`, changed bases in capitals, in reading direction, `-` for none; `aa_change`
     such as `A12V`, `A12V:L13Q`, `A12A`, `Q5*`, `*90Q`, `M1?`, `K9fs`, `K9_L11del`, `K9_L10insQS`, residues counted
-    from 1. Both are empty where no codon is changed. The text form leaves the product out.
+    from 1. Both are empty where no codon is changed. The text form leaves the product out, and has %, | and & within a
+    name percent-encoded, so that it can be split at | and several of them at &.
     """
 
     term: Term
@@ -58,4 +61,5 @@ class Effect:
 
     def __str__(self) -> str:
         strand = "" if self.strand is None else self.strand.value
-        return "|".join((self.gene, self.locus_tag, strand, self.term.value, self.codon_change, self.aa_change))
+        fields = (self.gene, self.locus_tag, strand, self.term.value, self.codon_change, self.aa_change)
+        return "|".join(field.translate(_ENCODED) for field in fields)

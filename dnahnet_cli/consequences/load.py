@@ -37,25 +37,31 @@ def read_gene_set(
     names: Mapping[str, str] | None = None,
     id_attr: str | None = None,
     tmpdir: Path | None = None,
+    circles: Collection[str] = (),
 ) -> GeneSet:
     """Read the genes of a GFF3, GTF, BED or GenBank file on the contigs of a genome; `names` are its names for theirs.
 
+    `circles` are the genome's contigs that are circular whatever the annotation says.
     `-` is standard input; what a pipe holds is kept in `tmpdir` meanwhile, as it is read twice. Raises InputError as
-    `read_genes`, and when none of the genes is on the genome.
+    `read_genes`, though genes without a protein will do, and when none of the genes is on the genome.
     """
     names = names or {}
+    sizes = {name: lengths[name] for name in circles}
+    sizes |= {theirs: lengths[ours] for theirs, ours in names.items() if ours in circles}
     with file_of(path, tmpdir) as file:
-        annotation, rnas = read_genes(file, id_attr), read_noncoding(file)
+        annotation, rnas = read_genes(file, id_attr, sizes, needed=False), read_noncoding(file, sizes)
+        if not annotation.genes and not rnas:
+            read_genes(file, id_attr)  # says what the file holds instead
         sha256 = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     coding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in annotation.genes]
     noncoding = [replace(gene, contig=names.get(gene.contig, gene.contig)) for gene in rnas]
-    if not any(gene.contig in lengths for gene in coding):
-        theirs = dict.fromkeys(gene.contig for gene in coding)
+    theirs = dict.fromkeys(gene.contig for gene in coding or noncoding)
+    if not any(contig in lengths for contig in theirs):
         raise InputError(
             f"{path}: no gene is on the genome. The genes are on {name_some(theirs)}, the genome has "
             f"{name_some(lengths)}.\n{rename_hint(next(iter(theirs)), lengths)}"
         )
-    circular = frozenset(names.get(contig, contig) for contig in annotation.circular)
+    circular = frozenset(names.get(contig, contig) for contig in annotation.circular) & lengths.keys()
     return GeneSet(coding, noncoding, circular, annotation.skipped, sha256)
 
 

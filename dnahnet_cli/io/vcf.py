@@ -1,8 +1,8 @@
 """Write a VCF or BCF: the one that came in, with INFO fields added, record for record.
 
 Everything else stays as it was, to the byte: lines are copied, not parsed and written anew. Fields and header lines of
-an earlier run are replaced. A record without an ALT has nothing to say for each ALT and stays as it is. Variants from a
-table become records of a plain VCF. BCF is made by htslib of the same text.
+an earlier run are replaced, and empty items of INFO left out. A record without an ALT has nothing to say for each ALT
+and stays as it is. Variants from a table become records of a plain VCF. BCF is made by htslib of the same text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dnahnet_cli.io.variants import Record, quiet_htslib
 PREFIX: Final = "DNAHNET_"
 _INFO: Final = 7  # its column
 _TYPES: Final = {"str": "String", "int": "Integer", "float": "Float"}
-_ENCODED: Final = str.maketrans({letter: f"%{ord(letter):02X}" for letter in "%;=,\t\r\n"} | {" ": "_"})
+_ENCODED: Final = str.maketrans({letter: f"%{ord(letter):02X}" for letter in "%;=, \t\r\n"})
 _FIXED: Final = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
 
@@ -78,7 +78,8 @@ class VcfWriter:
         text = line.rstrip(b"\r\n")
         columns = text.split(b"\t")
         columns += [b"."] * (_INFO + 1 - len(columns))
-        kept = [item for item in columns[_INFO].split(b";") if not item.startswith(PREFIX.encode())]
+        items = columns[_INFO].split(b";")
+        kept = [item for item in items if item and not item.startswith(PREFIX.encode())]
         kept = [] if kept == [b"."] else kept
         for field in self._fields:
             values = ",".join(field.value(row.get(field.column.name)) for row in rows)

@@ -68,7 +68,7 @@ class _Gathered:
         self.scopes: list[Interval] = []  # where the chunks are
         self.maps: list[tuple[str, MutantMap]] = []
         if inputs.genes is not None:
-            self.genes = read_gene_set(inputs.genes, fasta.lengths, inputs.renamed)
+            self.genes = read_gene_set(inputs.genes, fasta.lengths, inputs.renamed, circles=fasta.circular)
         if inputs.variants is not None:
             table = self._open(inputs.variants, variant_rows.NEEDED, "score-variants")
             self.variants = select_variants(table, contigs, inputs.top)

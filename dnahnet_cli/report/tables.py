@@ -154,8 +154,6 @@ def _rows_of(path: str, record: Record) -> Iterator[Row]:
             "alt_index": variant.alt_index,
         }
         row |= {name: _cell(where, name, unquote(value)) for name, value in own.items() if value != "."}
-        if "product" in row:
-            row["product"] = str(row["product"]).replace("_", " ")  # INFO has no blanks
         yield row if "status" in row else row | {"status": "no_alt" if variant.alt == "." else "not_scored"}
 
 

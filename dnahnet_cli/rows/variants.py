@@ -43,7 +43,11 @@ _GENES = (
     ("codon_change", "str", "Codons of REF and ALT in reading direction, changed bases in capitals"),
     ("aa_change", "str", "Change of the protein, residues counted from 1"),
     ("product", "str", "Product of that gene"),
-    ("other_genes", "str", "Other genes, joined by &: gene|locus_tag|strand|consequence|codon_change|aa_change"),
+    (
+        "other_genes",
+        "str",
+        "Other genes, joined by &: gene|locus_tag|strand|consequence|codon_change|aa_change, names percent-encoded",
+    ),
 )
 
 

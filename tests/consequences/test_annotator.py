@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnahnet_cli.consequences.annotator import Annotator
-from dnahnet_cli.consequences.effects import Term
+from dnahnet_cli.consequences.effects import Effect, Term
 from dnahnet_cli.consequences.load import read_gene_set
 from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.genome import Gene, Strand, Variant, decode, encode, reverse_complement
@@ -308,6 +309,80 @@ def test_a_gene_is_hit_exactly_when_it_is_no_longer_there(seed: int) -> None:
     model = Annotator(MemoryGenome({"c": sequence}), [Gene("c", strand, ((start, end),), "abc")], upstream_bp=0)
     is_hit = model.effects(variant)[0].term is not Term.INTERGENIC
     assert is_hit == (not intact)
+
+
+def test_gaps_in_pseudogenes_and_spliced_rna_are_no_exons(tmp_path: Path) -> None:
+    path, sequence = tmp_path / "genes.gff", decode(random_codes(2600, 1))
+    path.write_text(
+        "##gff-version 3\n"
+        "c\tx\tpseudogene\t191\t2000\t.\t+\t.\tID=g1;gene=crl;locus_tag=T1;pseudo=true\n"
+        "c\tx\tCDS\t191\t300\t.\t+\t0\tID=c1;Parent=g1;pseudo=true\n"
+        "c\tx\tCDS\t1900\t2000\t.\t+\t0\tID=c1;Parent=g1;pseudo=true\n"
+        "c\tx\tCDS\t501\t1400\t.\t-\t0\tID=c2;gene=insB\n"
+        "c\tx\tgene\t2100\t2400\t.\t+\t.\tID=g3;gene=trnA;gene_biotype=tRNA\n"
+        "c\tx\ttRNA\t2100\t2400\t.\t+\t.\tID=r3;Parent=g3\n"
+        "c\tx\texon\t2100\t2150\t.\t+\t.\tParent=r3\n"
+        "c\tx\texon\t2160\t2170\t.\t+\t.\tParent=r3\n"  # nine bases behind the first: no gap
+        "c\tx\texon\t2350\t2400\t.\t+\t.\tParent=r3\n"
+    )
+    genes = read_gene_set(str(path), {"c": len(sequence)})
+    model = Annotator(MemoryGenome({"c": sequence}), genes.coding, genes.noncoding)
+
+    def terms(position: int, ref_bp: int = 1) -> list[tuple[str, Term]]:
+        ref = sequence[position - 1 : position - 1 + ref_bp]
+        alt = "ACGT".replace(ref[0], "")[0]
+        return [(e.gene, e.term) for e in model.effects(Variant("c", position - 1, ref, alt))]
+
+    for position in (450, 1600, 301, 1899):
+        assert terms(position) == [("crl", Term.INTRON)]
+    for position in (191, 300, 1900, 2000):
+        assert terms(position) == [("crl", Term.NON_CODING)]
+    assert terms(1000)[-1] == ("crl", Term.INTRON) and terms(1000)[0][0] == "insB"
+    for position in (2300, 2171):
+        assert terms(position) == [("trnA", Term.INTRON)]
+    for position in (2100, 2155, 2160, 2350):
+        assert terms(position) == [("trnA", Term.NON_CODING)]
+    assert terms(299, 4) == [("crl", Term.NON_CODING)]  # over the edge of a gap
+
+
+@pytest.mark.skipif(not ECOLI.is_dir(), reason="the shared data folder is not beside this checkout")
+def test_a_transposon_in_a_real_pseudogene_is_no_exon_of_it() -> None:
+    with Fasta(ECOLI / "genome.fna.gz") as fasta:
+        genes = read_gene_set(str(ECOLI / "annotation.gff.gz"), fasta.lengths)
+        model = Annotator(fasta, genes.coding, genes.noncoding, genes.circular)
+        (contig,) = fasta.lengths
+        ref = decode(fasta.codes(contig, 257_999, 258_000))
+        found = model.effects(Variant(contig, 257_999, ref, "ACGT".replace(ref, "")[0]))
+    assert [effect.gene for effect in found] == ["insB9", "crl"]
+    assert found[-1].term is Term.INTRON
+
+
+@pytest.mark.parametrize(("kind", "text"), [("gff", "rRNA"), ("gbk", "tRNA")])
+def test_a_file_of_rna_genes_alone_will_do(tmp_path: Path, kind: str, text: str) -> None:
+    path = tmp_path / f"genes.{kind}"
+    if kind == "gff":  # as barrnap writes it
+        path.write_text("##gff-version 3\nc\tbarrnap:0.9\trRNA\t21\t50\t1e-9\t+\t.\tName=16S_rRNA;product=16S\n")
+    else:
+        path.write_text(
+            "LOCUS       c 70 bp DNA linear\nFEATURES             Location/Qualifiers\n"
+            "     tRNA            21..50\n//\n"
+        )
+    genes = read_gene_set(str(path), {"c": 70})
+    assert not genes.coding and [gene.kind for gene in genes.noncoding] == [text]
+    with pytest.raises(InputError, match="The genes are on c, the genome has d"):
+        read_gene_set(str(path), {"d": 70})
+    path.write_text("##gff-version 3\nc\tx\toperon\t21\t50\t.\t+\t.\tID=o\n")
+    with pytest.raises(InputError, match="no protein-coding genes: it holds 1 operon"):
+        read_gene_set(str(path), {"c": 70})
+
+
+def test_signs_within_names_do_not_break_the_text_form() -> None:
+    effect = Effect(Term.UPSTREAM, "gi|9626243|ref|NC_001416.1|", "a&b%7C", Strand.FORWARD)
+    text = "&".join(map(str, [effect, effect]))
+    for one in text.split("&"):
+        gene, tag, *others = map(unquote, one.split("|"))
+        assert (gene, tag) == (effect.gene, effect.locus_tag) and others == ["+", "upstream_gene_variant", "", ""]
+    assert str(effect).startswith("gi%7C9626243%7Cref%7CNC_001416.1%7C|a%26b%257C|")
 
 
 def test_an_annotation_of_another_genome_is_said(tmp_path: Path) -> None:

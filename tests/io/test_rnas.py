@@ -85,3 +85,66 @@ def test_genbank_rnas_over_the_origin_and_pseudogenes_of_several_parts(tmp_path:
         annotation = read_genes(str(tmp_path / "a.gbk"))
         assert annotation.circular == (frozenset({"circular_1"}) if topology == "circular" else frozenset())
         assert [gene.pseudo for gene in annotation.genes] == [True]
+
+
+def test_parts_of_spliced_rna_and_of_pseudogenes(tmp_path: Path) -> None:
+    (tmp_path / "a.gff").write_text(
+        "##gff-version 3\n##sequence-region c 1 2000\n"
+        "c\tx\tregion\t1\t2000\t.\t+\t.\tID=c;Is_circular=true\n"
+        "c\tx\tgene\t1400\t1700\t.\t+\t.\tID=g1;gene_biotype=tRNA;locus_tag=T1\n"
+        "c\tx\ttRNA\t1400\t1700\t.\t+\t.\tID=r1;Parent=g1\n"
+        "c\tx\texon\t1650\t1700\t.\t+\t.\tID=e1;Parent=r1\n"
+        "c\tx\texon\t1400\t1450\t.\t+\t.\tID=e1;Parent=r1\n"
+        "d\tx\texon\t1\t5\t.\t+\t.\tParent=r1\n"  # on another contig: not of this gene
+        "c\tx\tpseudogene\t101\t190\t.\t-\t.\tID=p1;Name=oldA\n"
+        "c\tx\tpseudogenic_transcript\t101\t190\t.\t-\t.\tID=p2;Parent=p1\n"
+        "c\tx\texon\t101\t120\t.\t-\t.\tParent=p2\n"
+        "c\tx\texon\t171\t190\t.\t-\t.\tParent=p2\n"
+        "c\tx\ttmRNA\t1981\t2000\t.\t-\t.\tID=r2\n"  # two lines of one, over the origin
+        "c\tx\ttmRNA\t1\t9\t.\t-\t.\tID=r2\n"
+        "c\tx\trRNA\t301\t320\t.\t-\t.\tID=r3\n"
+    )
+    found = {gene.start: gene for gene in read_noncoding(str(tmp_path / "a.gff"))}
+    assert {start: (gene.end, gene.parts) for start, gene in found.items()} == {
+        1399: (1700, ((1399, 1450), (1649, 1700))),
+        100: (190, ((100, 120), (170, 190))),
+        1980: (2009, ((1980, 2000), (2000, 2009))),
+        300: (320, ()),
+    }
+    assert found[100].name == "oldA" and found[1399].locus_tag == "T1"
+    (tmp_path / "a.gbk").write_text(
+        "LOCUS       c 400 bp DNA linear\nFEATURES             Location/Qualifiers\n"
+        "     tRNA            complement(join(11..40,61..90))\n//\n"
+    )
+    assert [gene.parts for gene in read_noncoding(str(tmp_path / "a.gbk"))] == [((10, 40), (60, 90))]
+
+
+def test_ensembl_names_rna_by_its_gene(tmp_path: Path) -> None:
+    (tmp_path / "a.gff").write_text(
+        "##gff-version 3\n"
+        "c\te\tncRNA_gene\t1\t90\t.\t+\t.\tID=gene:b0201;Name=rrsH;biotype=rRNA;gene_id=b0201\n"
+        "c\te\trRNA\t1\t90\t.\t+\t.\tID=transcript:EBT1;Parent=gene:b0201;biotype=rRNA;transcript_id=EBT1\n"
+        "c\te\texon\t1\t90\t.\t+\t.\tParent=transcript:EBT1;Name=EBE1\n"
+        "c\te\tncRNA_gene\t101\t190\t.\t+\t.\tID=gene:b0300;biotype=antisense;gene_id=b0300\n"
+        "c\te\tncRNA_gene\t201\t290\t.\t+\t.\tID=gene:b0301;biotype=tRNA;gene_id=b0301\n"
+    )
+    assert [(gene.name, gene.locus_tag, gene.kind) for gene in read_noncoding(str(tmp_path / "a.gff"))] == [
+        ("rrsH", "b0201", RRNA),
+        ("b0300", "b0300", OTHER_RNA),
+        ("b0301", "b0301", TRNA),
+    ]
+
+
+def test_products_and_exons_of_a_gtf(tmp_path: Path) -> None:
+    own = 'gene_id "b4413"; transcript_id "rna-1"; gbkey "ncRNA"; gene "sokC"'
+    (tmp_path / "a.gtf").write_text(
+        'c\tx\tgene\t11\t90\t.\t+\t.\tgene_id "b4413"; transcript_id ""; gene "sokC"; gene_biotype "ncRNA";\n'
+        f'c\tx\ttranscript\t11\t90\t.\t+\t.\t{own}; product "antitoxin SokC"; transcript_biotype "ncRNA";\n'
+        f'c\tx\texon\t11\t40\t.\t+\t.\t{own}; exon_number "1";\n'
+        f'c\tx\texon\t61\t90\t.\t+\t.\t{own}; exon_number "2";\n'
+        'c\tx\ttranscript\t201\t290\t.\t+\t.\tgene_id "b1"; transcript_id "t1"; transcript_biotype "mRNA";\n'
+        'c\tx\tCDS\t201\t290\t.\t+\t0\tgene_id "b1"; transcript_id "t1";\n'
+    )
+    (gene,) = read_noncoding(str(tmp_path / "a.gtf"))
+    assert (gene.name, gene.locus_tag, gene.product) == ("sokC", "b4413", "antitoxin SokC")
+    assert (gene.kind, gene.parts) == (OTHER_RNA, ((10, 40), (60, 90)))

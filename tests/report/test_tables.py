@@ -56,8 +56,9 @@ def test_fields_of_a_vcf_become_columns(tmp_path: Path, name: str) -> None:
         "##fileformat=VCFv4.2\n##contig=<ID=c,length=100>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
         "c\t7\t.\tA\tC,<DEL>\t.\t.\tDP=3\nc\t9\tx\tG\t.\t.\t.\t.\n"
     )
-    columns = [Column("status", "str"), Column("damage", "float"), Column("gene", "str")]
-    values = [{"status": "ok", "damage": 1.25, "gene": "a;b=c,d%e"}, {"status": "symbolic"}]
+    columns = [Column("status", "str"), Column("damage", "float"), Column("gene", "str"), Column("product", "str")]
+    product = "N-acetyl_glucosamine kinase_A, 100% a%20b"
+    values = [{"status": "ok", "damage": 1.25, "gene": "a;b=c,d%e", "product": product}, {"status": "symbolic"}]
     reader = read_variants(str(plain))
     fields = [InfoField(column, "made up") for column in columns]
     with open_vcf(
