@@ -12,6 +12,7 @@ said; what is wrong raises an exception of `dnahnet_cli.errors`, and regions wit
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,14 +21,15 @@ from typing import Any, Literal, TypeAlias, get_args
 from dnahnet_cli import __version__
 from dnahnet_cli.consequences.annotator import UPSTREAM_BP, Annotator
 from dnahnet_cli.consequences.load import read_gene_set
-from dnahnet_cli.errors import InputError, UsageError
-from dnahnet_cli.genome import Gene, Interval, Strand, encode
+from dnahnet_cli.errors import UsageError
+from dnahnet_cli.genome import Gene, Interval, Strand
 from dnahnet_cli.io.fasta import Fasta
 from dnahnet_cli.io.genes import Annotation, read_genes
 from dnahnet_cli.io.intake import Intake, OnRefMismatch
 from dnahnet_cli.io.mutants import MutantList
 from dnahnet_cli.io.streams import name_some
 from dnahnet_cli.io.table import Column
+from dnahnet_cli.limits import check_choice, check_numbers
 from dnahnet_cli.model.network import Network
 from dnahnet_cli.networks.devices import resolve_device, resolve_dtype, usable_cores
 from dnahnet_cli.networks.weights import DEFAULT_MODEL, ModelFile, find_model
@@ -39,8 +41,10 @@ from dnahnet_cli.rows import variants as variant_rows
 from dnahnet_cli.rows.inputs import (
     Circular,
     Genome,
+    Prompts,
     Sequences,
     Variants,
+    circles,
     coding_of,
     contig_names,
     genes_of,
@@ -48,6 +52,7 @@ from dnahnet_cli.rows.inputs import (
     mutants_of,
     open_genome,
     open_variants,
+    prompts_of,
 )
 from dnahnet_cli.rows.stream import Rows
 from dnahnet_cli.rows.vectors import Vectors
@@ -81,22 +86,27 @@ def load_model(
     """
     import torch
 
+    if threads is not None:
+        check_numbers(threads=threads)
     file = find_model(str(name))
     where = resolve_device(device)
     num_threads = threads or usable_cores()
     torch.set_num_threads(num_threads)
-    network = load_network(file, where, resolve_dtype(dtype, where))
-    return Model(file, network, workers=num_threads if where == "cpu" else 1)
+    computed_in = resolve_dtype(dtype, where)
+    network = load_network(file, where, computed_in)
+    workers = num_threads if where == "cpu" else 1
+    return Model(file, network, str(computed_in).removeprefix("torch."), workers)
 
 
 class Model:
     """A network with its weights. `name`, `sha256` and `card` say which, `network` is the torch module.
 
-    The methods return at once; a genome is opened, and what is wrong with it found, when the first row is read.
+    The methods raise UsageError for what the command's options refuse, and return at once; a genome is opened, and what
+    is wrong with it found, when the first row is read.
     """
 
-    def __init__(self, file: ModelFile, network: Network, workers: int = 1) -> None:
-        self._workers = workers
+    def __init__(self, file: ModelFile, network: Network, dtype: str, workers: int = 1) -> None:
+        self._dtype, self._workers = dtype, workers
         self.name, self.sha256, self.card, self.network = file.name, file.sha256, file.card, network
 
     def __repr__(self) -> str:
@@ -126,16 +136,21 @@ class Model:
         Without variants, the three SNVs of every base of the regions. With `null` SNVs, which are scored before the
         first row, `phred` is filled; with `genes`, there are the columns of genes and consequences.
         """
-        if on_ref_mismatch not in get_args(OnRefMismatch):
-            raise UsageError(f"on_ref_mismatch {on_ref_mismatch!r}: expected skip, error or use-genome")
+        check_numbers(upstream=upstream, max_indel=max_indel, null=null, seed=seed, suffix=suffix, context=context)
+        check_choice("on_ref_mismatch", on_ref_mismatch, get_args(OnRefMismatch))
+        check_choice("strand", strand, _STRANDS)
         fields = variant_rows.fields(genes=genes is not None)
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
                 names = contig_names(rename_contigs, opened)
-                found = None if genes is None else read_gene_set(str(genes), opened.lengths, names)
+                found = (
+                    None
+                    if genes is None
+                    else read_gene_set(str(genes), opened.lengths, names, circles=circles(circular, opened))
+                )
                 called = found.circular if found else frozenset[str]()
-                engine = self._engine(opened, circular, suffix, context, strand, called)
+                engine = self._engine(opened, circular, suffix, context, strand, provenance, called)
                 annotator = None
                 if found is not None:
                     options = (engine.circular, genetic_code, upstream)
@@ -165,7 +180,8 @@ class Model:
         if genetic_code is not None:
             made_by["genetic_code"] = genetic_code
         columns = [*variant_rows.key_columns(), *(field.column for field in fields)]
-        return Rows(columns, rows(), self._provenance(context, strand, suffix=suffix, **made_by))
+        provenance = self._provenance(context, strand, suffix=suffix, **made_by)
+        return Rows(columns, rows(), provenance)
 
     def essentiality(
         self,
@@ -185,16 +201,20 @@ class Model:
 
         All are scored before the first row.
         """
+        check_numbers(suffix=suffix, context=context)
+        check_choice("protocol", protocol, [one.value for one in Protocol])
+        check_choice("strand", strand, _STRANDS)
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
-                annotation = genes_of(genome, opened, genes, id_attr, genetic_code)
-                engine = self._engine(opened, circular, suffix, context, strand, annotation.circular)
+                annotation = genes_of(genome, opened, genes, id_attr, genetic_code, circles(circular, opened))
+                engine = self._engine(opened, circular, suffix, context, strand, provenance, annotation.circular)
                 only = None if regions is None else intervals(opened, regions)
                 chosen = gene_rows.touched(annotation.genes, only, opened.lengths)
                 yield from gene_rows.ranked(score_genes(engine, chosen, Protocol(protocol)))
 
-        provenance = self._provenance(context, strand, suffix=suffix, protocol=protocol)
+        made_by = {} if genetic_code is None else {"genetic_code": genetic_code}
+        provenance = self._provenance(context, strand, suffix=suffix, protocol=protocol, **made_by)
         return Rows(gene_rows.columns(), rows(), provenance)
 
     def boundaries(
@@ -208,17 +228,16 @@ class Model:
         circular: Circular = "auto",
     ) -> Rows:
         """Give the chunks of all stages, sorted: 0-based half-open, with the probability of the cut that opens each."""
-        num_stages = self.network.config.num_stages
-        wanted = frozenset(stages if stages is not None else range(1, num_stages + 1))
-        if not wanted or not 1 <= min(wanted) <= max(wanted) <= num_stages:
-            raise UsageError(f"stages {sorted(wanted)}: model {self.name} has {num_stages}")
+        check_numbers(context=context)
+        check_choice("strand", strand, _STRANDS)
+        wanted = self._stages(stages, least=1)
         kinds = {"start": "int", "end": "int", "stage": "int", "probability": "float"}
         names = ("chrom", "start", "end", "stage", "probability", "strand")
         columns = [Column(name, kinds.get(name, "str")) for name in names]  # type: ignore[arg-type]
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
-                engine = self._engine(opened, circular, 0, context, strand)
+                engine = self._engine(opened, circular, 0, context, strand, provenance)
                 for scope in filter(len, intervals(opened, regions)):
                     for chunks in chunks_of(engine, scope):
                         values = (chunks.start, chunks.end, chunks.stage, chunks.probability, chunks.reverse)
@@ -227,7 +246,8 @@ class Model:
                             if stage in wanted:
                                 yield dict(zip(names, cells, strict=True))
 
-        return Rows(columns, rows(), self._provenance(context, strand))
+        provenance = self._provenance(context, strand)
+        return Rows(columns, rows(), provenance)
 
     def score(
         self,
@@ -240,15 +260,19 @@ class Model:
         circular: Circular = "auto",
     ) -> Rows:
         """Say how likely each contig, or region such as chr1:1-1000, is."""
+        made_by = {} if markov is None else {"markov": markov}
+        check_numbers(context=context, **made_by)
+        check_choice("strand", strand, _STRANDS)
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
-                engine = self._engine(opened, circular, 0, context, strand)
+                engine = self._engine(opened, circular, 0, context, strand, provenance)
                 scopes = intervals(opened, regions)
                 for scope, found in zip(scopes, likelihoods(engine, scopes, markov), strict=True):
                     yield likelihood_rows.row_of(scope, found)
 
-        return Rows(likelihood_rows.columns(), rows(), self._provenance(context, strand))
+        provenance = self._provenance(context, strand, **made_by)
+        return Rows(likelihood_rows.columns(), rows(), provenance)
 
     def fitness(
         self,
@@ -269,6 +293,8 @@ class Model:
         These may be limited to `positions`, the first and the last residue from 1, and `stops` adds stop codons.
         `measured` names the column of measurements in a file.
         """
+        check_numbers(suffix=suffix, context=context)
+        check_choice("strand", strand, _STRANDS)
         if mutants is not None and (positions is not None or stops):
             raise UsageError("positions and stops choose among all single substitutions: give no mutants")
         given = mutants_of(mutants, measured)
@@ -279,12 +305,13 @@ class Model:
                 chosen = given or MutantList(
                     tuple(saturation(coding.protein, _residues(coding, positions), stops=stops))
                 )
-                engine = self._engine(opened, "none", suffix, context, strand)
+                engine = self._engine(opened, "none", suffix, context, strand, provenance)
                 for index, row in enumerate(score_mutants(engine, coding, chosen.mutants)):
                     yield mutant_rows.row_of(row, chosen, index)
 
         columns = mutant_rows.columns(with_measured=given is not None and given.measured is not None)
-        return Rows(columns, rows(), self._provenance(context, strand, suffix=suffix))
+        provenance = self._provenance(context, strand, suffix=suffix)
+        return Rows(columns, rows(), provenance)
 
     def embed(
         self,
@@ -300,16 +327,18 @@ class Model:
         circular: Circular = "auto",
     ) -> Rows:
         """Give the vectors of each contig or region, or of each gene that regions touch; stage 0 are single bases."""
-        num_stages = self.network.config.num_stages
-        levels = sorted(set(stages if stages is not None else range(num_stages + 1)))
-        if not levels or not 0 <= levels[0] <= levels[-1] <= num_stages:
-            raise UsageError(f"stages {levels}: model {self.name} has {num_stages}, and 0 for the bases")
+        check_numbers(context=context)
+        check_choice("pool", pool, [one.value for one in Pool])
+        check_choice("strand", strand, _STRANDS)
+        levels = sorted(self._stages(stages, least=0))
         table = Vectors(levels, level_widths(self.network), per_strand=per_strand, genes=genes is not None)
 
         def rows() -> Iterator[dict[str, Any]]:
             with open_genome(genome) as opened:
-                annotation = read_genes(str(genes)) if genes is not None else Annotation([])
-                engine = self._engine(opened, circular, 0, context, strand, annotation.circular)
+                annotation = Annotation([])
+                if genes is not None:
+                    annotation = read_genes(str(genes), circles=circles(circular, opened))
+                engine = self._engine(opened, circular, 0, context, strand, provenance, annotation.circular)
                 only = intervals(opened, regions)
                 places: Sequence[Gene | Interval] = only
                 if genes is not None:
@@ -318,11 +347,12 @@ class Model:
                 for place, found in zip(places, embed(engine, stretches, Pool(pool)), strict=True):
                     yield table.row(place, found)
 
-        return Rows(table.columns(), rows(), self._provenance(context, strand, pool=pool))
+        provenance = self._provenance(context, strand, pool=pool)
+        return Rows(table.columns(), rows(), provenance)
 
     def generate(
         self,
-        prompts: Mapping[str, str] | Sequence[str] = ("",),
+        prompts: Prompts = ("",),
         *,
         length: int = 1000,
         number: int = 1,
@@ -331,14 +361,15 @@ class Model:
         seed: int = 1,
         context: int = 1024,
     ) -> Rows:
-        """Draw new sequences that go on from prompts, by name or numbered; each without its prompt."""
-        named = dict(prompts) if isinstance(prompts, Mapping) else {f"prompt{n}": p for n, p in enumerate(prompts, 1)}
+        """Draw new sequences that go on from one prompt, or several by name or numbered; each without its prompt."""
+        check_numbers(length=length, number=number, temperature=temperature, top_p=top_p, seed=seed, context=context)
+        named = prompts_of(prompts)
         options = GenerateOptions(length, number, temperature, top_p, seed, grid=TileGrid(context=context))
         columns = [Column("name", "str"), Column("sequence", "str"), Column("bits_per_base", "float")]
 
         def rows() -> Iterator[dict[str, Any]]:
             names = list(named)
-            for drawn in generate(self.network, [encode(prompt) for prompt in named.values()], options):
+            for drawn in generate(self.network, list(named.values()), options):
                 name = f"{names[drawn.prompt]}_{drawn.number + 1}"
                 yield {"name": name, "sequence": drawn.sequence, "bits_per_base": drawn.bits_per_base}
 
@@ -352,21 +383,30 @@ class Model:
         suffix: int,
         context: int,
         strand: StrandName,
+        provenance: dict[str, str],
         also_circular: frozenset[str] = frozenset(),
     ) -> Engine:
-        if strand not in _STRANDS:
-            raise UsageError(f"strand {strand!r}: expected both, forward or reverse")
-        names = frozenset(genome.lengths)
+        """Return the engine for an open genome, and add the contigs that it reads as circular to the provenance."""
+        chosen = frozenset(circles(circular, genome))
         if circular == "auto":
-            chosen = genome.circular | (also_circular & names)
-        elif isinstance(circular, str):
-            chosen = {"all": names, "none": frozenset[str]()}.get(circular, frozenset({circular}))
-        else:
-            chosen = frozenset(circular)
-        if unknown := sorted(chosen - names):
-            raise InputError(f"circular: the genome has no contig named {unknown[0]!r}")
+            chosen |= also_circular & genome.lengths.keys()
+        if chosen:
+            provenance["circular"] = ",".join(sorted(chosen))
         options = EngineOptions(TileGrid(context=context), suffix, workers=self._workers)
         return Engine(self.network, genome, options, chosen, _STRANDS[strand])
+
+    def _stages(self, given: Collection[int] | None, *, least: int) -> frozenset[int]:
+        """Return the stages that are asked for, all from the `least` unless given. Raises UsageError."""
+        most = self.network.config.num_stages
+        try:
+            wanted = frozenset(map(operator.index, given if given is not None else range(least, most + 1)))
+        except TypeError:
+            wanted = frozenset()
+        if not wanted or not least <= min(wanted) <= max(wanted) <= most:
+            raise UsageError(
+                f"stages {given!r}: model {self.name} has {most}{'' if least else ', and 0 for the bases'}"
+            )
+        return wanted
 
     def _provenance(self, context: int, strand: str, **more: object) -> dict[str, str]:
         made_by = {"version": __version__, "model": self.name, "model_sha256": self.sha256}
@@ -374,6 +414,7 @@ class Model:
             **made_by,
             "context": str(context),
             "strand": strand,
+            "dtype": self._dtype,
             **{key: str(value) for key, value in more.items()},
         }
 
@@ -381,7 +422,10 @@ class Model:
 def _residues(coding: CodingSequence, positions: tuple[int, int] | None) -> range:
     """Return places of residues, from 0, by the first and the last from 1. Raises UsageError."""
     length = len(coding.protein.rstrip("*"))
-    first, last = positions or (1, length)
+    try:
+        first, last = map(operator.index, positions or (1, length))
+    except (TypeError, ValueError):
+        first = last = 0
     if not 1 <= first <= last <= length:
-        raise UsageError(f"positions {first}, {last}: expected two within 1 to {length}")
+        raise UsageError(f"positions {positions!r}: expected two within 1 to {length}")
     return range(first - 1, last)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnahnet_cli import limits
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
 from dnahnet_cli.cli.request import Request, engine_options
@@ -41,18 +41,28 @@ def generate(
         ),
     ] = None,
     length: Annotated[
-        int, typer.Option("-l", "--length", metavar="N", min=1, help="New bases.", rich_help_panel=o.SCORING)
+        int,
+        typer.Option(
+            "-l", "--length", metavar="N", min=limits.LENGTH.least, help="New bases.", rich_help_panel=o.SCORING
+        ),
     ] = 1000,
     number: Annotated[
         int,
-        typer.Option("-n", "--number", metavar="N", min=1, help="Sequences per prompt.", rich_help_panel=o.SCORING),
+        typer.Option(
+            "-n",
+            "--number",
+            metavar="N",
+            min=limits.NUMBER.least,
+            help="Sequences per prompt.",
+            rich_help_panel=o.SCORING,
+        ),
     ] = 1,
     temperature: Annotated[
         float,
         typer.Option(
             "--temperature",
             metavar="T",
-            min=0,
+            min=limits.TEMPERATURE.least,
             help="Below 1 bolder, above 1 more random; 0 always takes the likeliest base.",
             rich_help_panel=o.SCORING,
         ),
@@ -67,7 +77,8 @@ def generate(
         ),
     ] = 1.0,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Of the drawing.", rich_help_panel=o.SCORING)
+        int,
+        typer.Option("--seed", metavar="N", min=limits.SEED.least, help="Of the drawing.", rich_help_panel=o.SCORING),
     ] = 1,
     context: o.Context = o.DEFAULT_CONTEXT,
     with_prompt: Annotated[
@@ -161,7 +172,7 @@ def _prompts(path: str | None, texts: list[str], tmpdir: object) -> dict[str, Co
         with Fasta(Path(path), tmpdir if isinstance(tmpdir, Path) else None) as fasta:
             found = {name: fasta.codes(name, 0, length) for name, length in fasta.lengths.items()}
     for number, text in enumerate(texts, 1):
-        if not re.fullmatch(r"[ACGTUNRYSWKMBDHV]+", text.upper()):
+        if not text or not limits.BASES.fullmatch(text):
             raise UsageError(f"--prompt {text[:60]}: expected bases, such as ATGAAACGC")
         name = f"prompt{number}"
         if name in found:

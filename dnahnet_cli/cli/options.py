@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from dnahnet_cli import limits
+
 INPUT, SELECTION, SCORING, OUTPUT, COMPUTE, LOGGING = (
     "Input",
     "Selection",
@@ -97,7 +99,12 @@ Strand = Annotated[
 Suffix = Annotated[
     int,
     typer.Option(
-        "--suffix", metavar="N", min=0, max=1500, help="Bases compared after the edited ones.", rich_help_panel=SCORING
+        "--suffix",
+        metavar="N",
+        min=limits.SUFFIX.least,
+        max=limits.SUFFIX.most,
+        help="Bases compared after the edited ones.",
+        rich_help_panel=SCORING,
     ),
 ]
 Context = Annotated[
@@ -105,8 +112,8 @@ Context = Annotated[
     typer.Option(
         "--context",
         metavar="N",
-        min=0,
-        max=4096,
+        min=limits.CONTEXT.least,
+        max=limits.CONTEXT.most,
         help="Bases of left context that every tile of 4,096 bases begins with.",
         rich_help_panel=SCORING,
     ),
@@ -248,7 +255,7 @@ Threads = Annotated[
         "-@",
         "--threads",
         metavar="N",
-        min=1,
+        min=limits.THREADS.least,
         envvar="DNAHNET_THREADS",
         help="CPU threads; all physical cores unless given.",
         rich_help_panel=COMPUTE,

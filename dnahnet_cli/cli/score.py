@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnahnet_cli import limits
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter, close, peak_memory_mib, write_summary
 from dnahnet_cli.cli.request import Request
@@ -37,8 +38,8 @@ def score(
         typer.Option(
             "--markov",
             metavar="K",
-            min=0,
-            max=11,
+            min=limits.MARKOV.least,
+            max=limits.MARKOV.most,
             help="For comparison, also the bits of an order-K Markov model that learns as it reads.",
             rich_help_panel=o.SCORING,
             show_default=False,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dnahnet_cli import limits
 from dnahnet_cli.cli import options as o
 from dnahnet_cli.cli.reporter import Reporter
 from dnahnet_cli.cli.request import Request, Spread
@@ -51,8 +52,8 @@ def score_variants(
         typer.Option(
             "--upstream",
             metavar="N",
-            min=0,
-            max=10_000,
+            min=limits.UPSTREAM.least,
+            max=limits.UPSTREAM.most,
             help="A variant in no gene is upstream of genes that begin within N bases.",
             rich_help_panel=o.INPUT,
         ),
@@ -94,8 +95,8 @@ def score_variants(
         typer.Option(
             "--max-indel",
             metavar="N",
-            min=1,
-            max=1000,
+            min=limits.MAX_INDEL.least,
+            max=limits.MAX_INDEL.most,
             help="Longest allele that is scored.",
             rich_help_panel=o.SCORING,
         ),
@@ -105,15 +106,18 @@ def score_variants(
         typer.Option(
             "--null",
             metavar="N",
-            min=0,
-            max=1_000_000,
+            min=limits.NULL.least,
+            max=limits.NULL.most,
             help="Fill the column phred: rank each llr among N random SNVs of the genome, which are scored first. "
             "1000 is a good number; 0 leaves the column empty.",
             rich_help_panel=o.SCORING,
         ),
     ] = 0,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Of the SNVs of --null.", rich_help_panel=o.SCORING)
+        int,
+        typer.Option(
+            "--seed", metavar="N", min=limits.SEED.least, help="Of the SNVs of --null.", rich_help_panel=o.SCORING
+        ),
     ] = 1,
     output: o.Output = "-",
     output_format: Annotated[

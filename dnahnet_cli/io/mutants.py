@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from dnahnet_cli.errors import InputError, UsageError
 from dnahnet_cli.io.streams import Source, counted, name_some
 
 MUTANT_COLUMNS: Final = ("mutant", "mutation", "variant", "hgvs_nt", "hgvs_pro")
+_HGVS: Final = ("hgvs_nt", "hgvs_pro")  # of one mutant: the protein's where the bases are not known
 MEASURED_COLUMNS: Final = ("dms_score", "score", "fitness", "measured")
 _MISSING: Final = frozenset({"", "na", "nan", "none", "null", "."})
 
@@ -28,9 +30,10 @@ class MutantList:
 def read_mutants(path: str, measured: str | None = None) -> MutantList:
     """Read mutants, gzip or not; `-` is stdin.
 
-    A table is tab- or comma-separated, with a header; the mutants are in the first column there is of MUTANT_COLUMNS,
-    measurements in the one called `measured`, else the first of MEASURED_COLUMNS. Letter case does not matter in names.
-    A file without such a header has one mutant a line. Raises InputError, and UsageError where `measured` is missing.
+    A table is tab- or comma-separated, with a header; the mutants are in the first column there is of MUTANT_COLUMNS
+    that has any value, and a row without hgvs_nt is taken by its hgvs_pro. Measurements are in the column called
+    `measured`, else the first of MEASURED_COLUMNS. Letter case does not matter in names. A file without such a header
+    has one mutant a line. Raises InputError, and UsageError where `measured` is missing.
     """
     with Source(path) as source:
         lines = [(number, line.decode("utf-8", "replace").rstrip("\r\n")) for number, line in source.lines()]
@@ -40,8 +43,8 @@ def read_mutants(path: str, measured: str | None = None) -> MutantList:
         raise InputError(f"{name} holds no mutants: write one a line, such as M69L.")
     delimiter = "\t" if "\t" in lines[0][1] else ","
     header = [cell.strip().lower() for cell in _cells(f"{name}:{lines[0][0]}", lines[0][1], delimiter)]
-    column = next((header.index(known) for known in MUTANT_COLUMNS if known in header), None)
-    if column is None:
+    columns = [header.index(known) for known in MUTANT_COLUMNS if known in header]
+    if not columns:
         if len(header) > 1:
             raise InputError(
                 f"{name} is a table without a column of mutants: it needs one called {', '.join(MUTANT_COLUMNS[:3])}; "
@@ -54,21 +57,30 @@ def read_mutants(path: str, measured: str | None = None) -> MutantList:
     value = next((header.index(known) for known in wanted if known in header), None)
     if measured is not None and value is None:
         raise UsageError(f"--measured {measured}: {name} has no such column; it has {name_some(header)}")
-    mutants, values = [], []
+    rows, values = [], []
     for number, line in lines[1:]:
         cells = _cells(f"{name}:{number}", line, delimiter)
         if len(cells) != len(header):
             raise InputError(
                 f"{name}:{number} has {counted(len(cells), 'column')}, the header {len(header)}: correct the line."
             )
-        mutants.append(cells[column].strip())
+        rows.append([cells[column].strip() for column in columns])
         if value is not None:
             values.append(_number(f"{name}:{number}", header[value], cells[value].strip()))
-    if not mutants:
+    if not rows:
         raise InputError(f"{name} has a header and no rows: there is no mutant to score.")
-    return MutantList(
-        tuple(mutants), tuple(values) if value is not None else None, "" if value is None else header[value]
-    )
+    mutants = _mutants([header[column] for column in columns], rows)
+    return MutantList(mutants, tuple(values) if value is not None else None, "" if value is None else header[value])
+
+
+def _mutants(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the mutant of each row, from the cells of the columns that may hold it."""
+    known = [name for at, name in enumerate(names) if any(row[at].lower() not in _MISSING for row in rows)]
+    chosen = known[:1] or names[:1]
+    if known[:1] == [_HGVS[0]]:
+        chosen = [name for name in _HGVS if name in known]
+    places = [names.index(name) for name in chosen]
+    return tuple(next((row[at] for at in places if row[at].lower() not in _MISSING), row[places[0]]) for row in rows)
 
 
 def read_protein(path: Path) -> tuple[str, str]:

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 class Rows:
     """The rows of a result, computed while they are read, once: a second loop finds nothing left.
 
-    A row is a dictionary with a value for every column, None where it is missing. `provenance` says what made them.
+    A row is a dictionary with a value for every column, None where it is missing. `provenance` says what made them; the
+    rows add to it what is known when the first one is: which contigs were read as circular.
     """
 
     def __init__(
-        self, columns: Sequence[Column], rows: Iterator[Mapping[str, Any]], provenance: Mapping[str, str]
+        self, columns: Sequence[Column], rows: Iterator[Mapping[str, Any]], provenance: dict[str, str]
     ) -> None:
         self._columns, self._rows = columns, rows
-        self.provenance = dict(provenance)
+        self.provenance = provenance
 
     @property
     def columns(self) -> list[str]:
@@ -40,11 +41,11 @@ class Rows:
         """Return all rows that are left as an Arrow table, whose metadata are the provenance."""
         import pyarrow as pa
 
-        schema = arrow_schema(self._columns, self.provenance)
         cells: list[list[Any]] = [[] for _ in self._columns]
         for row in self:
             for own, column in zip(cells, self._columns, strict=True):
                 own.append(column.check(row[column.name]))
+        schema = arrow_schema(self._columns, self.provenance)  # which is complete now
         arrays = [pa.array(own, field.type) for own, field in zip(cells, schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -5,16 +5,20 @@
 | `M69L`, `M69L:E104K`, `p.Met69Leu` | residues; the nearest codons are taken (see `proteins`) |
 | `ATG69CTG`, `ATG69CTG:GAA104AAA` | codons, numbered as residues |
 | `c.205A>C`, `c.205_207delinsCTG`, `c.205_207del`, `c.207dup`, `c.204_205insCTG` | coding bases, 1-based |
-| `c.[205A>C;310G>A]` | several of these at once |
+| `c.[205A>C;310G>A]`, `p.[Met69Leu;Glu104Lys]` | several of these at once |
+| `p.Glu104=`, `p.=`, `c.=`, `_wt`, `_sy` | nothing that is known to change; the last two are MaveDB's |
 
 This is the part of HGVS nomenclature (hgvs-nomenclature.org) that says something about the coding bases themselves.
+
+A gene's start codon stands for M, whichever it is. What a mutant has in its place is read like any other codon, in all
+forms alike, so that a change of the start codon is seen: CTG in place of ATG is M1L, although CTG is a start codon.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -31,11 +35,12 @@ _THREE_LETTERS: Final = {
     "Ile": "I", "Leu": "L", "Lys": "K", "Met": "M", "Phe": "F", "Pro": "P", "Ser": "S", "Thr": "T", "Trp": "W",
     "Tyr": "Y", "Val": "V", "Ter": "*",
 }  # fmt: skip
-_THREE: Final = re.compile(r"([A-Z][a-z]{2})([1-9][0-9]{0,8})([A-Z][a-z]{2}|\*)")
+_RESIDUE: Final = re.compile(r"([A-Z][a-z]{2}|[A-Z*])([1-9][0-9]{0,8})([A-Z][a-z]{2}|[A-Z*=])")
 _CODON: Final = re.compile(r"([ACGT]{3})([1-9][0-9]{0,8})([ACGT]{3})")
 _BASES: Final = re.compile(
     r"([1-9][0-9]{0,8})(?:_([1-9][0-9]{0,8}))?(?:([ACGT])>([ACGT])|del([ACGT]*)(?:ins([ACGT]+))?|ins([ACGT]+)|(dup)([ACGT]*))"
 )
+_SEVERAL: Final = re.compile(r"\[([^:]*)\]")
 HOW: Final = "write M69L, ATG69CTG or c.205A>C; M69L:E104K for several at once"
 
 
@@ -45,6 +50,15 @@ class Level(Enum):
     PROTEIN = "protein"
     CODON = "codon"
     DNA = "dna"
+
+
+_UNCHANGED: Final = {
+    "_wt": Level.DNA,
+    "c.=": Level.DNA,
+    "_sy": Level.PROTEIN,
+    "p.=": Level.PROTEIN,
+    "p.(=)": Level.PROTEIN,
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,10 @@ class BaseChange:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mutation as written, and what was read: substitutions with their codons (if given), or changes of bases."""
+    """A mutation as written, and what was read: substitutions with their codons (if given), or changes of bases.
+
+    Codons are translated like any others; which of them begins the gene is known with the gene.
+    """
 
     text: str
     level: Level
@@ -71,17 +88,16 @@ class Mutant:
     def parse(cls, text: str) -> Mutant:
         """Read a mutation in any of the forms. Raises InputError."""
         text = text.strip()
+        if text.lower() in _UNCHANGED:
+            return cls(text, _UNCHANGED[text.lower()])
         body = text.removeprefix("c.")
         if body != text:
             items = body.removeprefix("[").removesuffix("]").replace("c.", "").split(";")
             return cls(text, Level.DNA, changes=_in_order(text, [_base_change(text, item.strip()) for item in items]))
-        body = text.removeprefix("p.").removeprefix("(").removesuffix(")")
-        parts = body.split(":")
+        parts = _residue_changes(text)
         if all(_CODON.fullmatch(part.upper()) for part in parts):
             return _of_codons(text, parts)
-        long = [_THREE.fullmatch(part) for part in parts]
-        if all(match and {match[1], match[3]} <= {*_THREE_LETTERS, "*"} for match in long):
-            body = ":".join(f"{_THREE_LETTERS[m[1]]}{m[2]}{_THREE_LETTERS.get(m[3], '*')}" for m in long if m)
+        body = ":".join(map(_one_letter, parts))
         try:
             return cls(text, Level.PROTEIN, Mutation.parse(body))
         except InputError as error:
@@ -107,14 +123,14 @@ def recode(coding: CodingSequence, mutant: Mutant, near_bp: int) -> Recoded:
     Raises InputError where the gene is not what the mutant says, or nothing changes.
     """
     if mutant.mutation is not None:
+        mutation = _as_in(coding, mutant, mutant.mutation)
         written = [new for _, new in mutant.codons] or None
-        for (wild, _), substitution in zip(mutant.codons, mutant.mutation.substitutions, strict=False):
+        for (wild, _), substitution in zip(mutant.codons, mutation.substitutions, strict=False):
             there = _codon(coding, substitution)
             if there != wild:
                 raise InputError(f"{mutant.text}: codon {substitution.position + 1} is {there}, not {wild}.")
-        edits, changed = coding.recode(mutant.mutation, near_bp, written)
-        new_residues = tuple(pair for pair in mutant.mutation.residues if pair[0] != pair[1])
-        return Recoded(tuple(edits), changed, str(mutant.mutation) if new_residues else "synonymous", new_residues)
+        edits, changed = coding.recode(mutation, near_bp, written)
+        return Recoded(tuple(edits), changed, *_described(mutation.substitutions))
     changes = [_resolved(coding, mutant, change) for change in mutant.changes]
     changed = sum(num_changes(decode(coding.sense[start:end]), decode(alt)) for start, end, alt in changes)
     if not changed:
@@ -126,14 +142,26 @@ def recode(coding: CodingSequence, mutant: Mutant, near_bp: int) -> Recoded:
 Resolved: TypeAlias = tuple[int, int, Codes]
 
 
+def _residue_changes(text: str) -> list[str]:
+    """Return the changes of residues or codons in a text, without the marks around them."""
+    body = text.removeprefix("p.")
+    several = _SEVERAL.fullmatch(body)
+    parts = several[1].split(";") if several else body.split(":")
+    return [part.strip().removeprefix("(").removesuffix(")") for part in parts]
+
+
+def _one_letter(change: str) -> str:
+    """Return such as E104K for Glu104Lys, and E104E for Glu104=; anything else as it is."""
+    match = _RESIDUE.fullmatch(change)
+    if match is None:
+        return change
+    wild = _THREE_LETTERS.get(match[1], match[1])
+    return f"{wild}{match[2]}{wild if match[3] == '=' else _THREE_LETTERS.get(match[3], match[3])}"
+
+
 def _of_codons(text: str, parts: Sequence[str]) -> Mutant:
     found = [match for part in parts if (match := _CODON.fullmatch(part.upper()))]
     substitutions = [Substitution(AMINO_ACID_OF[m[1]], int(m[2]) - 1, AMINO_ACID_OF[m[3]]) for m in found]
-    # A start codon stands for M, whatever it stands for elsewhere.
-    substitutions = [
-        Substitution("M", 0, s.mutant) if s.position == 0 and m[1] in START_CODONS else s
-        for s, m in zip(substitutions, found, strict=True)
-    ]
     try:
         mutation = Mutation(tuple(substitutions))
     except ValueError as error:
@@ -214,15 +242,35 @@ def _effect(coding: CodingSequence, changes: Sequence[Resolved]) -> tuple[str, t
         return "frameshift", None
     if len(mutant) != len(coding.sense):
         return "inframe_indel", None
-    wild, new = _translation(coding.sense), _translation(mutant)
+    wild, new = _translation(coding, coding.sense), _translation(coding, mutant)
     numbered = [
-        Substitution(one, at - coding.offset, other)
-        for at, (one, other) in enumerate(zip(wild, new, strict=True))
-        if one != other
+        Substitution(one, at - coding.offset, other) for at, (one, other) in enumerate(zip(wild, new, strict=True))
     ]
-    return ":".join(map(str, numbered)) or "synonymous", tuple((s.wild, s.mutant) for s in numbered)
+    return _described(numbered)
 
 
-def _translation(sense: Codes) -> str:
+def _described(substitutions: Sequence[Substitution]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the effect of substitutions, and the residues (wild type, mutant); without those that change none."""
+    changed = [s for s in substitutions if s.wild != s.mutant]
+    return ":".join(map(str, changed)) or "synonymous", tuple((s.wild, s.mutant) for s in changed)
+
+
+def _as_in(coding: CodingSequence, mutant: Mutant, mutation: Mutation) -> Mutation:
+    """Return the substitutions of codons with M for the codon that begins the gene; others as they are."""
+    if not mutant.codons or not _begins(coding):
+        return mutation
+    first = -coding.offset
+    return Mutation(tuple(replace(s, wild="M") if s.position == first else s for s in mutation.substitutions))
+
+
+def _begins(coding: CodingSequence) -> bool:
+    """Tell whether the first codon stands for M: not so where the protein that is given begins further upstream."""
+    at = -coding.offset
+    there = coding.protein[at] if 0 <= at < len(coding.protein) else "M"
+    return there == "M" and decode(coding.sense[:3]) in START_CODONS
+
+
+def _translation(coding: CodingSequence, sense: Codes) -> str:
+    """Return the residues of the gene's bases, or of a mutant's; its start codon is M for as long as it is the same."""
     residues = translate(sense)
-    return "M" + residues[1:] if decode(sense[:3]) in START_CODONS else residues
+    return "M" + residues[1:] if _begins(coding) and decode(sense[:3]) == decode(coding.sense[:3]) else residues

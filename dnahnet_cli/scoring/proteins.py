@@ -171,8 +171,10 @@ class CodingSequence:
         mutant = self.sense.copy()
         for number, substitution in enumerate(mutation.substitutions):
             places = self._codon(substitution)
-            nearest = nearest_codon(decode(self.sense[places]), substitution.mutant)
-            mutant[places] = encode(codons[number] if codons else nearest)
+            codon = decode(self.sense[places])
+            if substitution.mutant != substitution.wild:  # a start codon may not be one of M's, and stands for it
+                codon = nearest_codon(codon, substitution.mutant)
+            mutant[places] = encode(codons[number] if codons else codon)
         changed = np.flatnonzero(mutant != self.sense)
         if len(changed) == 0:
             raise InputError(f"{mutation} changes no base of {self.gene.name}.")

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 import dnahnet_cli as dnahnet
+from dnahnet_cli import limits
 from dnahnet_cli.errors import DnahnetError, InputError, UsageError
 from dnahnet_cli.genome import decode
 from tests.cli.conftest import Call
@@ -117,7 +119,9 @@ def test_rows_are_those_of_the_command(call: Call, model: dnahnet.Model, folder:
     if not case.startswith("embed"):  # there vectors are arrays
         assert list(method(model)) == expected.to_pylist()
     kept = {key: value for key, value in expected.schema.metadata.items() if key in table.schema.metadata}
-    assert {b"dnahnet.model", b"dnahnet.model_sha256", b"dnahnet.context", b"dnahnet.strand"} <= kept.keys()
+    by_command = {key.decode() for key in expected.schema.metadata if key.startswith(b"dnahnet.")}
+    told = {key.decode() for key in kept}
+    assert by_command - told <= {"dnahnet.command", "dnahnet.reference"} and "dnahnet.dtype" in told
     assert all(table.schema.metadata[key] == value for key, value in kept.items())
 
 
@@ -154,6 +158,7 @@ def test_generated_sequences(call: Call, model: dnahnet.Model) -> None:
     rows = list(model.generate(["ACGTAC"], number=2, length=40, seed=3))
     assert re.findall(r">(\S+) .*\n([ACGT]+)\n", text) == [(row["name"], row["sequence"]) for row in rows]
     assert [row["name"] for row in model.generate({"one": "A"}, length=1)] == ["one_1"]
+    assert list(model.generate("ACGTAC", number=2, length=40, seed=3)) == rows
 
 
 def test_rows_come_once_and_one_by_one(model: dnahnet.Model) -> None:
@@ -188,6 +193,39 @@ def test_what_is_wrong_raises(model: dnahnet.Model) -> None:
         (lambda: model.boundaries("genome.fa", stages=[0]), UsageError),
         (lambda: model.fitness("gene.fa", ["K2R"], stops=True), UsageError),
         (lambda: list(model.fitness("gene.fa", positions=(3, 99))), UsageError),
+        (lambda: list(model.score("genome.fa", circular=1)), UsageError),
+        (lambda: list(model.score("genome.fa", regions="nowhere")), UsageError),
+        (lambda: list(model.score("genome.fa", regions=[1])), UsageError),
+        (lambda: list(model.score({"a": None})), InputError),
+        (lambda: model.score("genome.fa", markov=12), UsageError),
+        (lambda: model.score("genome.fa", markov="2"), UsageError),
+        (lambda: model.essentiality("genome.fa", protocol="triple"), UsageError),
+        (lambda: model.embed("genome.fa", pool="mean"), UsageError),
+        (lambda: model.embed("genome.fa", stages=1), UsageError),
+        (lambda: model.embed("genome.fa", stages=["1"]), UsageError),
+        (lambda: model.score_variants("genome.fa", context=-3), UsageError),
+        (lambda: model.score_variants("genome.fa", context=4097), UsageError),
+        (lambda: model.score_variants("genome.fa", suffix=-3), UsageError),
+        (lambda: model.score_variants("genome.fa", suffix=1.5), UsageError),
+        (lambda: model.score_variants("genome.fa", max_indel=5000), UsageError),
+        (lambda: model.score_variants("genome.fa", null=-1), UsageError),
+        (lambda: model.score_variants("genome.fa", null=9, seed=-1), UsageError),
+        (lambda: model.score_variants("genome.fa", upstream=-1), UsageError),
+        (lambda: list(model.score_variants("genome.fa", [("chr1", 50, "A", None)])), InputError),
+        (lambda: list(model.score_variants("genome.fa", [("chr1", "50", "A", "C")])), InputError),
+        (lambda: list(model.score_variants("genome.fa", [("chr1", 50, "A")])), InputError),
+        (lambda: list(model.score_variants("genome.fa", [None])), InputError),
+        (lambda: model.fitness("gene.fa", [None]), InputError),
+        (lambda: list(model.fitness("gene.fa", positions=("a", "b"))), UsageError),
+        (lambda: list(model.fitness("gene.fa", positions=(1, 2, 3))), UsageError),
+        (lambda: model.generate(length=0), UsageError),
+        (lambda: model.generate(number=0), UsageError),
+        (lambda: model.generate(seed=-1), UsageError),
+        (lambda: model.generate(temperature=float("nan")), UsageError),
+        (lambda: model.generate(top_p="much"), UsageError),
+        (lambda: model.generate(["HELLO!"]), UsageError),
+        (lambda: model.generate([None]), UsageError),
+        (lambda: dnahnet.load_model(threads=0), UsageError),
         (lambda: dnahnet.load_model("nonsense"), DnahnetError),
         (lambda: dnahnet.load_model(device="abacus"), UsageError),
         (lambda: dnahnet.load_model(dtype="float8"), UsageError),
@@ -196,6 +234,39 @@ def test_what_is_wrong_raises(model: dnahnet.Model) -> None:
             wrong()
     with pytest.raises(AttributeError):
         dnahnet.nothing  # noqa: B018
+
+
+def test_provenance_says_which_contigs_were_read_as_circular(model: dnahnet.Model) -> None:
+    variant = [("b", 4, CHROMOSOME[3], "N"), ("b", 5, CHROMOSOME[4], "ACGT"[CHROMOSOME[4] == "A"])]
+    genome = {"b": CHROMOSOME[:300], "a": CHROMOSOME[300:600]}
+    none, every = (model.score_variants(genome, variant, circular=circular) for circular in ("none", "all"))
+    before = dict(every.provenance)
+    llrs = [rows.to_pandas()["llr"][1] for rows in (none, every)]
+    assert llrs[0] != llrs[1] and "circular" not in none.provenance
+    assert every.provenance == before | {"circular": "a,b"} and before["dtype"] == "float32"
+    some = model.score(genome, circular=["b"]).to_arrow()
+    assert some.schema.metadata[b"dnahnet.circular"] == b"b"
+
+
+def test_numbers_of_numpy_are_numbers(model: dnahnet.Model) -> None:
+    position, length = np.arange(50, 51)[0], np.int32(3)
+    (row,) = model.score_variants("genome.fa", [["chr1", position, CHROMOSOME[49], "N"]], context=np.int64(64))
+    assert row["pos"] == 50 and row["status"] == "alt_not_acgt"
+    (drawn,) = model.generate(length=length, temperature=np.float32(0.5))
+    assert len(drawn["sequence"]) == 3
+
+
+def test_limits_are_those_of_the_commands(call: Call, model: dnahnet.Model) -> None:
+    for name, arguments, method in (
+        ("max_indel", ("score-variants", "genome.fa", "calls.vcf"), model.score_variants),
+        ("suffix", ("score-variants", "genome.fa", "calls.vcf"), model.score_variants),
+        ("context", ("score", "genome.fa"), model.score),
+        ("markov", ("score", "genome.fa"), model.score),
+    ):
+        for value in (getattr(limits, name.upper()).least - 1, getattr(limits, name.upper()).most + 1):
+            assert call(*arguments, f"--{name.replace('_', '-')}", value).exit_code == 2
+            with pytest.raises(UsageError, match=f"{name} {value}: expected a whole number from "):
+                method("genome.fa", **{name: value})
 
 
 def test_importing_imports_nothing_heavy() -> None:
@@ -225,3 +296,14 @@ def test_the_page_works_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None
     for name, given in methods.items():
         described = re.findall(r"(\w+)(?:=[^,]*)?(?:, |$)", given.replace("*, ", "").replace('("",)', "0"))
         assert described == list(inspect.signature(getattr(dnahnet.Model, name)).parameters)[1:], name
+
+
+@pytest.mark.parametrize("circular", ["auto", "all", ["c"]])
+def test_genes_over_the_origin_of_what_the_genome_calls_circular(tmp_path: Path, circular: str | list[str]) -> None:
+    (tmp_path / "g.fa").write_text(">c circular=true\n" + "ACGGATTCAGC" * 60 + "\n")
+    line = "c\tx\tCDS\t{}\t{}\t.\t+\t0\tID=a\n"
+    (tmp_path / "g.gff").write_text("##gff-version 3\n" + line.format(601, 660) + line.format(1, 60))
+    rows = list(
+        dnahnet.load_model("dnahnet-tiny").essentiality(tmp_path / "g.fa", tmp_path / "g.gff", circular=circular)
+    )
+    assert [(row["start"], row["end"]) for row in rows] == [(601, 720)]

@@ -87,6 +87,26 @@ def test_correlation_with_measurements(call: Call, gene: Path, tmp_path: Path, d
         assert float(line.split()[0]) == pytest.approx(expected, abs=1e-3)
 
 
+def test_a_table_of_mavedb_is_read_by_the_column_that_knows_the_mutant(call: Call, gene: Path, tmp_path: Path) -> None:
+    header = "accession,hgvs_nt,hgvs_splice,hgvs_pro,score\n"
+    rows = ["NA,NA,p.Lys2Glu", "c.4A>G,NA,p.Lys2Glu", "NA,NA,p.[Lys2Arg;Phe6Leu]", "_wt,NA,_wt", "NA,NA,p.Lys2="]
+    numbered = [f"urn:mavedb:1#{number},{row},0.{number}\n" for number, row in enumerate(rows)]
+    (tmp_path / "both.csv").write_text(header + "".join(numbered))
+    (tmp_path / "protein.csv").write_text(header + numbered[0] + numbered[2])
+    both = data_rows(call("fitness", gene, "both.csv").stdout)
+    assert [row["mutant"] for row in both] == ["p.Lys2Glu", "c.4A>G", "p.[Lys2Arg;Phe6Leu]", "_wt", "p.Lys2="]
+    assert [row["effect"] for row in both] == ["K2E", "K2E", "K2R:F6L", "", ""]
+    assert [row["status"] for row in both[3:]] == ["does_not_fit"] * 2
+    assert both[0]["llr"] == both[1]["llr"] and [row["measured"] for row in both[:2]] == ["0", "0.1"]
+    result = call("fitness", gene, "protein.csv")
+    assert result.exit_code == 0, result.stderr
+    assert [row["llr"] for row in data_rows(result.stdout)] == [both[0]["llr"], both[2]["llr"]]
+    (tmp_path / "none.csv").write_text("hgvs_nt,hgvs_pro\nNA,NA\n")
+    assert "'NA' is not a mutation" in call("fitness", gene, "none.csv").stderr
+    (tmp_path / "two.tsv").write_text("mutant\tvariant\n\tK2R\n")
+    assert data_rows(call("fitness", gene, "two.tsv").stdout)[0]["mutant"] == "K2R"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -55,6 +55,12 @@ def mutated(text: str, strand: Strand, near_bp: int = 5) -> tuple[str, Recoded]:
         ("AAA2CGT", "codon", "ATGCGTCTGGGGTACTTCTGTTAA", "K2R", 3),
         ("CTG3TTA", "codon", "ATGAAATTAGGGTACTTCTGTTAA", "synonymous", 2),
         ("atg1gtg", "codon", "GTGAAACTGGGGTACTTCTGTTAA", "M1V", 1),
+        ("p.[Lys2Arg;Phe6Leu]", "protein", "ATGAGACTGGGGTACCTCTGTTAA", "K2R:F6L", 2),
+        ("p.[(Lys2=;Phe6Leu)]", "protein", "ATGAAACTGGGGTACCTCTGTTAA", "F6L", 1),
+        ("p.[(K2R);(F6L)]", "protein", "ATGAGACTGGGGTACCTCTGTTAA", "K2R:F6L", 2),
+        ("AAA2CGT:CTG3TTA", "codon", "ATGCGTTTAGGGTACTTCTGTTAA", "K2R", 5),
+        ("c.1A>G", "dna", "GTGAAACTGGGGTACTTCTGTTAA", "M1V", 1),
+        ("c.[1A>C;4A>G]", "dna", "CTGGAACTGGGGTACTTCTGTTAA", "M1L:K2E", 2),
         ("c.4A>G", "dna", "ATGGAACTGGGGTACTTCTGTTAA", "K2E", 1),
         ("c.9G>A", "dna", "ATGAAACTAGGGTACTTCTGTTAA", "synonymous", 1),
         ("c.[4A>G;18C>A]", "dna", "ATGGAACTGGGGTACTTATGTTAA", "K2E:F6L", 2),
@@ -98,6 +104,7 @@ def test_any_substitutions_of_bases(wanted: dict[int, str], near_bp: int) -> Non
 @pytest.mark.parametrize(
     "text",
     [
+        *("p.[Lys2Arg;]", "[K2R:F6L]", "p.Lys=", "p.[Xyz2=]", "=", "wt"),
         *("", "M69", "K2R:", "K2R:K2E", "AAA2CG", "AAA2CGT:K2R", "AAA2CGT:AAA2CGC", "p.Xyz2Arg", "K02R", "c."),
         *("c.4delAA", "c.4_6delAA", "c.4_6delAAinsCGT", "c.4_6dupA"),
         *("c.4A", "c.4_2del", "c.4_5A>G", "c.4insA", "c.4_9insA", "c.[4A>G;4A>C]", "c.0A>G", "c.4+1A>G"),
@@ -112,12 +119,35 @@ def test_what_is_no_mutation(text: str) -> None:
     "text",
     [
         *("E2R", "GGG2CGT", "c.4C>G", "c.25A>G", "K20R", "c.4_6delinsAAA", "AAA2AAA", "K9*"),
+        *("_wt", "_sy", "p.=", "p.(=)", "c.=", "p.Lys2=", "K2=", "M1=", "p.[Lys2Arg;Glu6=]"),
         *("c.4delC", "c.4_6delAACinsCGT", "c.7_9dupCTC"),
     ],
 )
 def test_what_does_not_fit_the_gene(text: str) -> None:
     with pytest.raises(InputError):
         mutated(text, Strand.FORWARD)
+
+
+@pytest.mark.parametrize(
+    ("protein", "texts", "effect"),
+    [
+        (None, ("M1L", "GTG1CTG", "c.1G>C"), "M1L"),
+        (None, ("p.[Met1=;Lys2Glu]", "AAA2GAA", "c.4A>G"), "K2E"),
+        (None, ("GTG1ATG", "c.1G>A"), "synonymous"),
+        ("MHHMKVGYFCADT", ("M4L", "GTG4CTG", "c.1G>C"), "M4L"),  # a tag before the gene
+        ("VKVGYFCADT", ("V1L", "GTG1CTG", "c.1G>C"), "V1L"),  # of a protein that begins further upstream
+        ("VGYFCADT", ("V1L", "GTG1CTG", "c.7G>C"), "V1L"),  # a mature protein
+    ],
+)
+def test_a_start_codon_is_methionine_in_every_form(protein: str | None, texts: tuple[str, ...], effect: str) -> None:
+    genome = MemoryGenome({"c": encode("GTGAAAGTGGGGTACTTCTGTGCGGATACCTAA")})
+    coding = CodingSequence.of(genome, Gene("c", Strand.FORWARD, ((0, 33),), "g"), protein)
+    found = [recode(coding, Mutant.parse(text), 5) for text in texts]
+    for one in found:
+        assert (one.effect, one.num_changes, one.residues) == (effect, 1, found[0].residues)
+        assert [(edit.start, decode(edit.replacement)) for edit in one.edits] == [
+            (edit.start, decode(edit.replacement)) for edit in found[0].edits
+        ]
 
 
 def test_scores_do_not_depend_on_the_form_or_the_strand(model: HNet) -> None:
@@ -138,7 +168,10 @@ def test_scores_do_not_depend_on_the_form_or_the_strand(model: HNet) -> None:
 
 
 def test_an_insertion_that_is_cut_off_by_the_end_of_the_dna_has_no_score(model: HNet) -> None:
-    """As of a variant: all that is inserted must be compared, but not what a mutant's text repeats of the gene."""
+    """As of a variant: all that is inserted must be compared, but not what a mutant's text repeats of the gene.
+
+    What is doubled at the end of the DNA is compared from the first base that differs, behind which there is nothing.
+    """
     texts = ["c.21_22insACGACG", "c.23_24insACGACG", "c.7_12dup", "c.16_24dup", "c.1_6delinsATGAAAACG"]
     for strand in Strand:
         genome, coding = coding_on(strand)
@@ -148,7 +181,7 @@ def test_an_insertion_that_is_cut_off_by_the_end_of_the_dna_has_no_score(model: 
         alone = CodingSequence.of(genome, replace(coding.gene, parts=((0, len(CDS)),)))
         rows = list(score_mutants(Engine(model, genome, EngineOptions(suffix=20)), alone, texts))
         bad = MutantStatus.AMBIGUOUS_CONTEXT
-        assert [row.status for row in rows] == [bad, bad, MutantStatus.OK, MutantStatus.OK, MutantStatus.OK]
+        assert [row.status for row in rows] == [bad, bad, MutantStatus.OK, bad, MutantStatus.OK]
 
 
 def test_bases_that_are_changed() -> None:
