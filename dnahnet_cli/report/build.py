@@ -13,7 +13,7 @@ from dnahnet_cli.consequences.load import GeneSet, read_gene_set, rename_hint
 from dnahnet_cli.errors import InputError
 from dnahnet_cli.genome import Interval
 from dnahnet_cli.io.fasta import Fasta
-from dnahnet_cli.io.streams import name_some
+from dnahnet_cli.io.streams import counted, name_some
 from dnahnet_cli.report import genes as gene_rows
 from dnahnet_cli.report import variants as variant_rows
 from dnahnet_cli.report.contigs import Contigs, Place, sequence
@@ -72,11 +72,11 @@ class _Gathered:
         if inputs.variants is not None:
             table = self._open(inputs.variants, variant_rows.NEEDED, "score-variants")
             self.variants = select_variants(table, contigs, inputs.top)
-            self._check_places(inputs.variants, "variants", self.variants.places, self.variants.rows)
+            self._check_places(inputs.variants, "variant", self.variants.places, self.variants.rows)
         if inputs.essentiality is not None:
             table = self._open(inputs.essentiality, gene_rows.NEEDED, "essentiality")
             self.ranking = rank_genes(table, contigs)
-            self._check_places(inputs.essentiality, "genes", self.ranking.places, self.ranking.rows)
+            self._check_places(inputs.essentiality, "gene", self.ranking.places, self.ranking.rows)
         if inputs.chunks is not None:
             self.chunks = read_chunks(inputs.chunks, fasta.lengths)
             self.scopes = self.chunks.scopes()
@@ -108,12 +108,12 @@ class _Gathered:
         if missing and len(missing) == len(rows):
             theirs, lengths = str(missing[0].get("chrom")), self.fasta.lengths
             raise InputError(
-                f"{path}: none of its {what} is on the genome; the first is on {theirs!r}, the genome has "
+                f"{path}: none of its {what}s is on the genome; the first is on {theirs!r}, the genome has "
                 f"{name_some(lengths)}.\n{rename_hint(theirs, lengths)}"
             )
         if missing:
             self.left_out.append(
-                f"{len(missing):,} {what} are in the table but not in the browser: the genome has no such place "
+                f"In the table but not in the browser: {counted(len(missing), what)} of no place on the genome "
                 f"(first: {missing[0].get('chrom')})."
             )
 
