@@ -41,7 +41,7 @@ def train(
         typer.Option(
             "--export",
             metavar="DIR",
-            help="At the end also write a checkpoint without the optimiser's state, to carry elsewhere.",
+            help="At the end also write a checkpoint without the optimiser's state, and the curve, to carry elsewhere.",
             rich_help_panel=o.OUTPUT,
             show_default=False,
         ),
@@ -194,7 +194,12 @@ def train(
             rich_help_panel=STEP,
         ),
     ] = 16384,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of weights and sampling.", rich_help_panel=STEP)] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of weights and sampling.", rich_help_panel=STEP
+        ),
+    ] = 1,
     device: o.Device = "auto",
     dtype: Annotated[
         o.DTypeChoice,
@@ -231,7 +236,15 @@ def train(
     import torch
 
     from dnahnet_cli.cli.train_end import finish
-    from dnahnet_cli.cli.train_plan import beginning, check_targets, checkpoint_of, fastest, read_sources, shape_of
+    from dnahnet_cli.cli.train_plan import (
+        beginning,
+        check_targets,
+        checkpoint_of,
+        fastest,
+        read_sources,
+        seen_in_training,
+        shape_of,
+    )
     from dnahnet_cli.networks.allocator import keep_freed_pieces
     from dnahnet_cli.networks.devices import resolve_device
     from dnahnet_cli.training.hardware import describe_device
@@ -246,10 +259,17 @@ def train(
         raise UsageError(f"--learning-rate {learning_rate:g}: expected a number above 0")
     if decay is not None and schedule != "stable":
         raise UsageError("--decay is for --schedule stable: a cosine falls all the time")
-    check_targets(save, export)
+    for option, number in (
+        ("--part-size", part_mib),
+        ("--checkpoint-minutes", checkpoint_minutes),
+        ("--stop-after", stop_after),
+    ):
+        if number is not None and not 0 <= number < math.inf:
+            raise UsageError(f"{option} {number:g}: expected a finite number of at least 0")
+    run = Path(folder)
+    check_targets(run, save, export, json_summary, [*sources, *(heldout or [])])
     shape, origin = shape_of(begin_with, resume_from, arch, preset)
     reporter = Reporter(quiet=quiet, progress=False)
-    run = Path(folder)
     checkpoint = checkpoint_of(run, resume, resume_from)
     config = TrainConfig(
         minutes=60.0 if minutes is None else minutes,
@@ -294,6 +314,8 @@ def train(
             trainer.resume(checkpoint)
         elif origin is not None:
             trainer.log(beginning(trainer, origin))
+        if seen := seen_in_training(trainer, checkpoint, save):
+            trainer.log(seen)
         if group.first:
             reporter.note(
                 f"{trainer.model.num_parameters():,} parameters, {len(corpus.train):,} genomes, "
@@ -304,14 +326,16 @@ def train(
             result = trainer.run(math.inf if stop_after is None else stop_after)
         if not group.first:
             return
-        if export is not None:
-            trainer.save(Path(export), moments=False)
+        try:  # whatever of it fails, the other is done
+            if result is not None:
+                finish(trainer, result, markov_order, save, json_summary, reporter)
+        finally:
+            if export is not None:
+                trainer.save(Path(export), moments=False, curve=True)
         if result is None:
             reporter.note(f"paused at step {trainer.step:,}; --resume goes on")
             if trainer.stopped_by:
                 raise SystemExit(128 + trainer.stopped_by)
-            return
-        finish(trainer, result, markov_order, save, json_summary, reporter)
 
 
 class _PausingOnSignals:

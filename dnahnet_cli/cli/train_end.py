@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dnahnet_cli.cli.reporter import Reporter, peak_memory_mib, write_summary
+from dnahnet_cli.errors import OutputError
 from dnahnet_cli.networks.weights import save_weights
 from dnahnet_cli.training.card import Baselines, heldout_table, make_card, promote
 from dnahnet_cli.training.curve import draw
 from dnahnet_cli.training.evaluation import HeldOut, markov_bits
-from dnahnet_cli.training.loop import Trainer
+from dnahnet_cli.training.loop import WEIGHTS, Trainer
 
 
 def finish(
@@ -30,9 +31,12 @@ def finish(
         bits = markov_bits(corpus.train, corpus.heldout, markov_order, config.heldout_windows, config.heldout_length)
         baselines = Baselines(markov_order, bits)
     card = make_card(trainer, result, baselines)
-    save_weights(trainer.model, trainer.folder / "model.safetensors", card)
-    if draw(trainer.folder) is None:
-        reporter.note("no picture of the loss curve: pip install 'dnahnet[plot]' draws it")
+    save_weights(trainer.model, trainer.folder / WEIGHTS, card)
+    try:
+        if draw(trainer.folder) is None:
+            reporter.note("no picture of the loss curve: pip install 'dnahnet[plot]' draws it")
+    except OutputError as error:  # the figures and the weights are worth more than their picture
+        reporter.note(f"no picture of the loss curve: {error}")
     table = heldout_table(config, result, baselines)
     _print_table(table, reporter)
     summary: dict[str, Any] = {
@@ -46,7 +50,8 @@ def finish(
         "peak_memory_mib": peak_memory_mib(),
     }
     if save is not None:
-        promotion = promote(trainer.model, card, Path(save), corpus, config)
+        seen = trainer.history.seen_of(corpus.heldout)
+        promotion = promote(trainer.model, card, Path(save), corpus, config, seen)
         summary["promotion"] = {"done": promotion.done, "new": promotion.new}
         old = "nothing was there" if math.isnan(promotion.old) else f"{promotion.old:.4f} bits of what was there"
         verb = "written to" if promotion.done else "not written, no better than"

@@ -73,12 +73,11 @@ def find_model(name_or_path: str) -> ModelFile:
             known = ", ".join(bundled_models()) or "none"
             raise ModelError(f"no model named {name_or_path!r}; bundled: {known}. A file must end in .safetensors")
     try:
-        with path.open("rb") as weights:
-            sha256 = hashlib.file_digest(weights, "sha256").hexdigest()
+        sha256 = _sha256(path)
     except OSError as error:
         reason = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
         raise ModelError(f"{path} cannot be read: {reason}. Check the path.") from error
-    card_path = path.with_suffix(".json")
+    card_path = _card_of(path, sha256)
     if not card_path.is_file():
         raise ModelError(
             f"{path}: its model card {card_path.name} is missing beside it: copy both, or fetch the model again"
@@ -146,21 +145,50 @@ def save_weights(model: Network, path: Path, card: dict[str, Any]) -> None:
         for name, parameter in model.named_parameters()
     }
     temporary, card_path = path.with_name(f".{path.name}.partial"), path.with_suffix(".json")
-    card_temporary = card_path.with_name(f".{card_path.name}.partial")
+    card_temporary = _waiting_card(path)
     try:
+        if card_temporary.is_file() and path.is_file() and _card_of(path, _sha256(path)) == card_temporary:
+            os.replace(card_temporary, card_path)  # a run was killed before it could
         save_file(tensors, temporary, {"config": model.config.to_json()})
         temporary.chmod(0o644)  # safetensors makes private files; weights are there to be shared
-        sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        sha256 = _sha256(temporary)
         card = {**card, "parameters": model.num_parameters(), "sha256": sha256}
         card_temporary.write_text(json.dumps(card, indent=2) + "\n")
-        os.replace(temporary, path)  # weights and card change together, but for the moment between two renames
+        os.replace(temporary, path)  # between the two, `find_model` takes the card where it waits
         os.replace(card_temporary, card_path)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise OutputError(f"{path}: weights cannot be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
-        card_temporary.unlink(missing_ok=True)
+        if temporary.exists():  # otherwise the weights are in place, and this is their card
+            temporary.unlink(missing_ok=True)
+            card_temporary.unlink(missing_ok=True)
+
+
+def _waiting_card(path: Path) -> Path:
+    """Return where the card of a weights file lies before it has its name."""
+    return path.with_name(f".{path.with_suffix('.json').name}.partial")
+
+
+def _card_of(path: Path, sha256: str) -> Path:
+    """Return the card of the weights of this checksum; a run that was killed may have left it waiting."""
+    card, waiting = path.with_suffix(".json"), _waiting_card(path)
+    return waiting if _vouches(waiting, sha256) and not _vouches(card, sha256) else card
+
+
+def _vouches(card: Path, sha256: str) -> bool:
+    """Tell whether there is a card, and it is that of the weights of this checksum."""
+    try:
+        if not card.is_file() or card.stat().st_size > MAX_HEADER_BYTES:
+            return False
+        return bool(json.loads(card.read_bytes())["sha256"] == sha256)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Allowance(TorchFunctionMode):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,6 @@ from dnahnet_cli.training.loop import Trainer
 from dnahnet_cli.training.objective import TrainConfig
 from dnahnet_cli.training.packed import Corpus
 
-LIMITS = (
-    "Trained on few bases for a genomic language model: its scores are weak evidence. See the evaluation beside the "
-    "zero-parameter baselines before relying on any of them. Trained on bacteria and archaea; eukaryotes, viruses and "
-    "plasmids were not looked at."
-)
-
 
 @dataclass(frozen=True)
 class Baselines:
@@ -38,17 +32,20 @@ class Baselines:
 
 def make_card(trainer: Trainer, result: HeldOut, baselines: Baselines | None) -> dict[str, Any]:
     """Return a JSON-able card of a finished run."""
-    config, records = trainer.model.config, trainer.corpus.records()
-    train = [record for record in records if record["split"] == "train"]
+    config, history = trainer.model.config, trainer.history
+    train, genera = history.genomes, {record["genus"] for record in history.genomes}
+    heldout = [record for record in trainer.corpus.records() if record["split"] == "val"]
     return {
         "description": config.description,
         "note": "an independent implementation: not the weights or the figures of the paper's authors",
-        "licence": "Apache-2.0, as the code",
-        "limits": LIMITS,
+        "licence": "none stated: that is for those who trained the weights",
+        "limits": _limits(result, baselines, {str(record.get("domain") or "") for record in train}),
         "dnahnet_version": __version__,
         "config": json.loads(config.to_json()),
         "training": {
             **asdict(trainer.config),
+            **history.settings,
+            "changed_settings": history.changes(),
             "steps_made": trainer.step,
             "bases_seen": trainer.bases_seen,
             "minutes_spent": round(trainer.minutes, 1),
@@ -60,19 +57,38 @@ def make_card(trainer: Trainer, result: HeldOut, baselines: Baselines | None) ->
         "boundaries": boundary_table(config, result),
         "data": {
             "genomes": len(train),
-            "genera": len({record["genus"] for record in train}),
+            "genera": len(genera),
             "bases": sum(record["bases"] for record in train),
+            "genera_before": sorted(history.genera - genera),  # of the weights that the run began with
             "split": _split(trainer),
-            "manifest": records,
+            "manifest": [*train, *heldout],
         },
     }
 
 
 def _split(trainer: Trainer) -> str:
-    seen = sorted({genome.genus for genome in trainer.corpus.heldout} & trainer.seen_genera)
+    heldout = trainer.corpus.heldout
+    if not heldout:
+        return "nothing was held out"
+    seen = trainer.history.seen_of(heldout)
     if seen:
         return f"held out by species, but the weights that the run began with were trained on {', '.join(seen)}"
     return "held out by species: no genus of the held-out species occurs in training"
+
+
+def _limits(result: HeldOut, baselines: Baselines | None, domains: Set[str]) -> str:
+    """Say what the weights are good for, as far as the run itself can tell; `domains` of life, some perhaps unknown."""
+    if not result.bits:
+        measured = "Nothing was held out, so nothing tells what the model has learned: its scores are no evidence yet."
+    elif baselines is None:
+        measured = "Its scores are weak evidence: set them beside those of a model without parameters first."
+    else:
+        measured = (
+            "Its scores are weak evidence. See the evaluation beside the zero-parameter baselines before relying on "
+            "any of them."
+        )
+    kinds = "" if not domains or "" in domains else f" ({', '.join(sorted(domains))})"
+    return f"{measured} Trained on the genomes listed under data{kinds}; no other kinds of DNA were looked at."
 
 
 def heldout_table(config: TrainConfig, result: HeldOut, baselines: Baselines | None) -> dict[str, Any]:
@@ -103,6 +119,11 @@ def boundary_table(config: Config, result: HeldOut) -> list[dict[str, float]]:
     return table
 
 
+def no_test(seen: Sequence[str]) -> str:
+    """Say what held-out figures are worth when the weights have been trained on genera that are held out."""
+    return f"trained on {', '.join(seen)}, which is held out here: no test of unseen genera"
+
+
 @dataclass(frozen=True)
 class Promotion:
     """Whether weights were put in their place, and the two means that decided: NaN where there were none before."""
@@ -112,14 +133,24 @@ class Promotion:
     old: float
 
 
-def promote(model: Network, card: dict[str, Any], path: Path, corpus: Corpus, config: TrainConfig) -> Promotion:
+def promote(
+    model: Network,
+    card: dict[str, Any],
+    path: Path,
+    corpus: Corpus,
+    config: TrainConfig,
+    seen: Sequence[str] = (),
+) -> Promotion:
     """Write weights and card to `path` if nothing is there, or if they are better than those that are.
 
     Better is a smaller mean of bits per base over the held-out species, both networks evaluated here, in float32, as
-    they lie on disk. Raises InputError without held-out species, ModelError when what is there cannot be read.
+    they lie on disk. Raises InputError without held-out species, or when the weights were trained on `seen` of their
+    genera, ModelError when what is there cannot be read.
     """
     if not corpus.heldout:
         raise InputError(f"{path}: weights are only put there when they were evaluated, and nothing is held out")
+    if seen:
+        raise InputError(f"{path}: weights are not put there that were {no_test(seen)}")
 
     def mean(candidate: Path) -> float:
         network = load_model(find_model(str(candidate)), dtype=torch.float32)

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dnahnet_cli.errors import InputError, OutputError
+from dnahnet_cli.training.curve import NAME as CURVE
 
 PARTIAL, OLD = ".partial-", ".old-"
 PREFIX = "checkpoint-"
@@ -34,10 +35,17 @@ class Checkpoint:
     facts: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], part_mib: float) -> None:
+def save_checkpoint(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+    part_mib: float,
+    curve: Path | None = None,
+) -> None:
     """Write tensors and facts to `folder` in parts of at most `part_mib` MiB (a larger tensor is a part by itself).
 
-    A checkpoint that is there is replaced. Raises OutputError, with nothing changed, when it cannot be written.
+    A copy of the file `curve`, if given, lies beside them. A checkpoint that is there is replaced. Raises OutputError,
+    with nothing changed, when it cannot be written.
     """
     check_target(folder)
     target = folder.resolve()  # "." has no name to put a temporary one beside
@@ -53,6 +61,8 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[
             path.chmod(0o644)  # safetensors makes private files
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        if curve is not None:
+            shutil.copyfile(curve, temporary / CURVE)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
             target.replace(old)
@@ -71,7 +81,7 @@ def check_target(folder: Path) -> None:
     if not folder.is_dir():
         raise OutputError(f"{folder} is a file, where a checkpoint's folder is to be")
     others = sorted(path.name for path in folder.iterdir() if not _is_part(path))
-    if others:
+    if others and (others != [CURVE] or len(list(folder.iterdir())) == 1):  # a curve alone is that of a run
         raise OutputError(f"{folder} holds more than a checkpoint ({others[0]}), which would be lost: choose another")
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dnahnet_cli.errors import OutputError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 NAME: Final = "curve.csv"
+PICTURE: Final = "curve.png"
 
 
 def columns(num_stages: int) -> list[str]:
@@ -28,22 +32,31 @@ class Curve:
     def __init__(self, folder: Path, num_stages: int) -> None:
         self.path, self.columns = folder / NAME, columns(num_stages)
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, carried: Path | None = None) -> None:
         """Keep the rows up to `step`, or begin an empty curve. A line that was cut off is none.
 
-        Raises OutputError, also for a file of this name that is no curve.
+        Where there is no curve yet, its rows are those of one in the folder `carried`, if it has one. Raises
+        OutputError, also for a file of this name that is no curve.
         """
+        source = self.path if carried is None or self.path.is_file() else carried / NAME
+        self._rewrite(source, lambda row: int(row["step"]) <= step)
+
+    def conclude(self, row: Mapping[str, object]) -> None:
+        """Append the last row, of an evaluation alone, in place of one that this step has already."""
+        self._rewrite(self.path, lambda old: bool(old["bits"]) or int(old["step"]) != row["step"])
+        self.add(row)
+
+    def _rewrite(self, source: Path, keep: Callable[[Mapping[str, str]], bool]) -> None:
         temporary = self.path.with_name(f".{NAME}.partial")
         try:
-            lines = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
+            lines = source.read_text().splitlines(keepends=True) if source.is_file() else []
             reader = csv.DictReader(line for line in lines if line.endswith("\n"))
             if lines and "step" not in (reader.fieldnames or ()):
                 raise ValueError("no curve")
-            rows = [row for row in reader if int(row["step"]) <= step]
-            self._write(temporary, rows, header=True)
+            self._write(temporary, [row for row in reader if keep(row)], header=True)
             os.replace(temporary, self.path)
         except (LookupError, ValueError, TypeError, csv.Error) as error:
-            raise OutputError(f"{self.path}: not the curve of a run; choose another folder") from error
+            raise OutputError(f"{source}: not the curve of a run; choose another folder") from error
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
 
@@ -63,11 +76,27 @@ class Curve:
 
 
 def draw(folder: Path) -> Path | None:
-    """Draw a run's curve to `curve.png` beside it; None where matplotlib is not installed (an optional extra)."""
+    """Draw a run's curve to `curve.png` beside it; None where matplotlib is not installed (an optional extra).
+
+    Raises OutputError, with an earlier picture unharmed, when it cannot be drawn.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return None
+    path, temporary = folder / PICTURE, folder / f".{PICTURE}.partial"
+    try:
+        _figure(folder, Figure).savefig(temporary, dpi=120, format="png")
+        os.replace(temporary, path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise OutputError(f"{path}: cannot be drawn: {reason}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _figure(folder: Path, make: type[Figure]) -> Figure:
     with (folder / NAME).open(newline="") as file:
         reader = csv.DictReader(file)
         rows, names = list(reader), reader.fieldnames or ()
@@ -76,7 +105,7 @@ def draw(folder: Path) -> Path | None:
         pairs = [(float(row["bases"]) / 1e6, float(row[column])) for row in rows if row[column]]
         return [x for x, _ in pairs], [y for _, y in pairs]
 
-    figure = Figure(figsize=(8, 7), layout="constrained")
+    figure = make(figsize=(8, 7), layout="constrained")
     stages = [name for name in names if name[0] == "F"]
     panels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1)) if stages else [figure.subplots()]
     loss = panels[0]
@@ -96,6 +125,4 @@ def draw(folder: Path) -> Path | None:
         cuts.set_ylabel("share of cuts")
         cuts.set_ylim(0, 1)
         cuts.legend()
-    path = folder / "curve.png"
-    figure.savefig(path, dpi=120)
-    return path
+    return figure

@@ -31,6 +31,7 @@ from dnahnet_cli.training.checkpoint import (
 )
 from dnahnet_cli.training.curve import Curve
 from dnahnet_cli.training.evaluation import HeldOut, evaluate
+from dnahnet_cli.training.history import History, differences, settings_of
 from dnahnet_cli.training.objective import TrainConfig, losses, parameter_groups
 from dnahnet_cli.training.origin import Origin, begin_with
 from dnahnet_cli.training.packed import Corpus
@@ -39,7 +40,7 @@ from dnahnet_cli.training.processes import Processes
 from dnahnet_cli.training.sampler import Batch, Sampler, heldout_windows
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-STABLE = "stable"
+STABLE, WEIGHTS = "stable", "model.safetensors"  # of a run, in its folder
 
 
 class TrainingError(DnahnetError):
@@ -85,11 +86,11 @@ class Trainer:
         self.log = log if self.processes.first else lambda line: None
         self.model = build(model_config)
         self.begun_from: dict[str, Any] | None = None  # the record of the weights that the run began with
-        self.seen_genera = frozenset(genome.genus for genome in corpus.train)  # by this run, or by those weights
+        self.settings, self.past, self.first_step = settings_of(config, dtype), History(), 0  # `past` is before it
         if origin is not None:
             begin_with(self.model, origin)
             self.begun_from = origin.record
-            self.seen_genera |= origin.genera
+            self.past = History(genera=origin.genera)
         self.model.to(self.device)
         set_compute_dtype(self.model, dtype)
         self.network: nn.Module = self.model
@@ -98,6 +99,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), lr=0.0, betas=(0.9, 0.95), fused=True)
         self.sampler = Sampler(corpus.train, config.seed)
         self.curve = Curve(folder, model_config.num_stages)
+        self.carried: Path | None = None  # the checkpoint's folder that was resumed, which may hold a curve
         self.step, self.bases_seen, self.minutes, self.flops = 0, 0, 0.0, 0.0
         self.since = self._nothing()
         self.cold_step = 0  # where the optimiser knew nothing, and warming up begins
@@ -143,7 +145,8 @@ class Trainer:
                 if now - last_log > 30 or save:
                     self._say(row)
                     last_log = now
-                self._look_for_more()
+                if not (finished or paused):  # or genomes would count as trained on that no step has seen
+                    self._look_for_more()
                 aside += time.monotonic() - now
                 mark, bases = time.monotonic(), 0
             if finished or paused:
@@ -185,14 +188,14 @@ class Trainer:
             raise OutputError(f"{self.folder} cannot be made: {error.strerror or error}") from error
         check_target(self.folder / STABLE)
         if self.processes.first:
-            self.curve.begin(self.step)
+            self.curve.begin(self.step, self.carried)
 
     def evaluate(self) -> HeldOut:
         """Evaluate on the held-out genomes and add the figure to the curve."""
         result = self._heldout()
         if self.processes.first and result.bits:
-            self.curve.add({"step": self.step, "bases": self.bases_seen, "minutes": round(self.minutes, 3),
-                            "heldout_bits": round(result.mean, 5)})  # fmt: skip
+            self.curve.conclude({"step": self.step, "bases": self.bases_seen, "minutes": round(self.minutes, 3),
+                                 "heldout_bits": round(result.mean, 5)})  # fmt: skip
         return result
 
     def _update(self, batch: Batch, rate: float) -> Tensor:
@@ -244,7 +247,6 @@ class Trainer:
         if corpus.train:
             self.sampler.add(corpus.train)
             self.corpus += Corpus(corpus.train)
-            self.seen_genera |= {genome.genus for genome in corpus.train}
             self.log(f"{len(self.corpus.train)} genomes, {self.corpus.num_bases / 1e6:.0f} million bases by now")
 
     # --- reporting ---
@@ -309,9 +311,21 @@ class Trainer:
         if self.processes.first:
             save_latest(self.folder, self.step, *self._state(), self.config.part_mib)
 
-    def save(self, folder: Path, *, moments: bool = True) -> None:
-        """Write a checkpoint to `folder`; without the optimiser's moments it is a third as large."""
-        save_checkpoint(folder, *self._state(moments=moments), self.config.part_mib)
+    def save(self, folder: Path, *, moments: bool = True, curve: bool = False) -> None:
+        """Write a checkpoint to `folder`, with the curve if asked for.
+
+        Without the optimiser's moments it is a third as large.
+        """
+        beside = self.curve.path if curve and self.curve.path.is_file() else None
+        save_checkpoint(folder, *self._state(moments=moments), self.config.part_mib, beside)
+
+    @property
+    def history(self) -> History:
+        """Return what all steps so far were made on and with. A call that has made none adds nothing."""
+        if self.step == self.first_step:
+            return self.past
+        trained = [record for record in self.corpus.records() if record["split"] == "train"]
+        return self.past.made_with(self.settings, self.first_step).trained_on(trained)
 
     def _state(self, *, moments: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"model.{n}": p.detach() for n, p in self.model.named_parameters()}
@@ -329,7 +343,7 @@ class Trainer:
             "since": {"sums": self.since.sums.tolist(), "steps": self.since.steps, "bases": self.since.bases},
             "made_on": self.made_on,
             "begun_from": self.begun_from,
-            "genera": sorted(self.seen_genera),
+            **self.history.facts(),
             "train": json.loads(json.dumps(asdict(self.config))),
         }
         return tensors, facts
@@ -367,7 +381,13 @@ class Trainer:
         self.minutes, self.flops = facts["minutes"], facts["flops"]
         self.made_on = facts["made_on"]
         self.begun_from = facts.get("begun_from")
-        self.seen_genera |= set(facts.get("genera", ()))
+        self.past, self.first_step, self.carried = History.of_facts(facts), self.step, folder
+        if "genomes" not in facts:
+            self.log(f"{folder} is of an earlier version and lists no genomes: those given now are taken for them")
+            self.past = self.past.trained_on(r for r in self.corpus.records() if r["split"] == "train")
+        changed = differences(self.past.settings, self.settings, leave_out=["seed"])
+        if changed and self.config.budget_spent(self.step, self.minutes, self.flops) < 1:
+            self.log(f"from step {self.step:,} on with other settings than {folder}: {changed}")
         self.cold_step = facts["cold_step"] if any(moments.values()) else self.step
         if "since" in facts:
             since = facts["since"]

@@ -62,6 +62,7 @@ def read_origin(name: str) -> Origin:
         training, data = file.card.get("training", {}), file.card.get("data", {})
         record = {"model": file.name, "sha256": file.sha256, "bases_seen": training.get("bases_seen")}
         genera = frozenset(str(each["genus"]) for each in data.get("manifest", ()) if each["split"] == "train")
+        genera |= frozenset(map(str, data.get("genera_before", ())))  # and those of the weights that these began with
     except (AttributeError, KeyError, TypeError) as error:
         raise ModelError(
             f"{file.path.with_suffix('.json')}: an entry of the model card is missing or of another kind: {error}"

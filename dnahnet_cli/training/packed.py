@@ -125,7 +125,7 @@ def _pack_contig(codes: Codes) -> Packed:
 class Genome:
     """One genome in memory: its name, the genus it is sampled under, and its contigs.
 
-    `about` may tell accession, organism and source. `origin` is the file it was read from, for messages.
+    `about` may tell accession, organism, domain and source. `origin` is the file it was read from, for messages.
     """
 
     def __init__(
@@ -186,7 +186,10 @@ class Corpus:
         return sum(genome.length for genome in self.train + self.heldout)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return what the corpus holds, sorted by split and name: name, genus, split, accession, bases, sha256."""
+        """Return what the corpus holds, sorted by split and name.
+
+        Keys: name, genus, split, accession, bases, sha256, and domain where it is known.
+        """
         return [
             {
                 "name": genome.name,
@@ -195,6 +198,7 @@ class Corpus:
                 "accession": genome.about.get("accession"),
                 "bases": genome.length,
                 "sha256": genome.sha256,
+                **({"domain": genome.about["domain"]} if genome.about.get("domain") else {}),
             }
             for split, genomes in (("train", self.train), ("val", self.heldout))
             for genome in sorted(genomes, key=lambda genome: genome.name)

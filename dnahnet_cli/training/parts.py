@@ -24,7 +24,7 @@ from dnahnet_cli.io.output import open_output
 from dnahnet_cli.training.packed import Corpus, Genome, Packed
 
 PART_FILES: Final = "part-*.safetensors"
-ABOUT: Final = ("accession", "organism", "source")  # what is kept of a genome, where it is known
+ABOUT: Final = ("accession", "organism", "domain", "source")  # what is kept of a genome, where it is known
 MIB: Final = 1 << 20
 
 _KEY: Final = "dnahnet_part"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from dnahnet_cli.cli.main import app
 from dnahnet_cli.cli.train import _PausingOnSignals
+from dnahnet_cli.errors import OutputError
 from dnahnet_cli.genome import decode
 from dnahnet_cli.networks.weights import find_model, save_weights
 from dnahnet_cli.training import hardware
@@ -92,7 +94,7 @@ def test_weights_are_trained_evaluated_and_used(genomes: Path, run: Run) -> None
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint-00000006", "curve.csv", "curve.png", "model.json", "model.safetensors", "stable"
     ]  # fmt: skip
-    assert len(rows(folder)) == 2
+    assert len(rows(folder)) == 3  # before the decay, in it, and the evaluation
     assert load_checkpoint(genomes / "carry").facts["step"] == 6
     card = find_model(str(genomes / "mine.safetensors")).card
     assert [record["name"] for record in card["data"]["manifest"]] == ["Bacillus_a", "Listeria_b", "Vibrio_c"]
@@ -111,7 +113,8 @@ def test_without_held_out_genomes_nothing_is_claimed(genomes: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["heldout_bits_per_base"] == {}
     assert "nothing was held out" in result.stderr
-    assert find_model("run/model.safetensors").card["heldout_bits_per_base"] == {}
+    card = find_model("run/model.safetensors").card
+    assert card["heldout_bits_per_base"] == {} and card["data"]["split"] == "nothing was held out"
 
 
 def test_a_run_begins_with_trained_weights(genomes: Path) -> None:
@@ -131,6 +134,19 @@ def test_a_run_begins_with_trained_weights(genomes: Path) -> None:
     assert f"begun from   mine ({seen} seen)" in info.stdout, info.output
     other = train(*GENOMES, *HELD, *SMALL, "--steps", "1", "-o", "third")
     assert json.loads(result.stdout)["heldout_bits_per_base"] != json.loads(other.stdout)["heldout_bits_per_base"]
+    # Not among better weights: what is held out here those weights have seen.
+    kept = contents(genomes)
+    for option in ("--from", "--resume-from"):
+        begin = [option, "mine.safetensors" if option == "--from" else "first/stable"]
+        refused(
+            train(*GENOMES, "--heldout", "Bacillus_a", *SMALL, *begin, "-o", "x", "-q", "--save", "best.safetensors"),
+            2, "--save best.safetensors: the run begins with weights trained on Bacillus, which is held out here",
+        )  # fmt: skip
+    assert contents(genomes) == kept
+    resumed = train(*GENOMES, "--heldout", "Bacillus_a", *SMALL, "--steps", "6", *begin, "-o", "fourth")
+    assert resumed.exit_code == 0, resumed.output
+    assert "first/stable was trained on Bacillus, which is held out here: no test of unseen genera" in resumed.stderr
+    assert json.loads((genomes / "fourth" / "model.json").read_text())["data"]["split"].endswith("trained on Bacillus")
     # Gone on with by the same command, as a batch system would repeat it.
     again = train(
         *GENOMES, "--heldout", "Bacillus_a", *SMALL[2:], "--steps", "1", "--learning-rate", "1e-12",
@@ -151,6 +167,27 @@ def test_weights_that_are_better_stay(genomes: Path) -> None:
     assert not promotion["done"] and promotion["new"] > promotion["old"] == pytest.approx(2)
     assert "weights not written, no better than mine.safetensors" in result.stderr
     assert contents(genomes).items() >= before.items()
+
+
+def test_a_picture_that_cannot_be_drawn_costs_nothing_else(genomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    result = train(*GENOMES, *HELD, *SMALL, "--steps", "2", "--save", "mine.safetensors", "--json-summary", "s.json")
+    assert result.exit_code == 0, result.output
+    assert "no picture of the loss curve: run/curve.png: cannot be drawn: No space left on device" in result.stderr
+    assert json.loads(result.stdout) == json.loads((genomes / "s.json").read_text())
+    assert json.loads(result.stdout)["promotion"]["done"]
+
+
+def test_what_fails_at_the_end_does_not_cost_the_export(genomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OutputError("a full disk")
+
+    monkeypatch.setattr("dnahnet_cli.cli.train_end.save_weights", full)
+    refused(train(*GENOMES, *HELD, *SMALL, "--steps", "2", "-q", "--export", "carry"), 1, "a full disk")
+    assert load_checkpoint(genomes / "carry").facts["step"] == 2
 
 
 def test_quiet_says_nothing_but_the_summary(genomes: Path) -> None:
@@ -250,7 +287,8 @@ def test_a_run_is_carried_elsewhere_in_small_files(genomes: Path) -> None:
     elsewhere = train(*arguments, "-o", "elsewhere", "--resume-from", "out/export")
     assert elsewhere.exit_code == 0, elsewhere.stderr
     assert json.loads(elsewhere.stdout)["steps"] == 40
-    assert int(rows(genomes / "elsewhere")[0]["step"]) > step
+    curve = rows(genomes / "elsewhere")
+    assert [int(row["step"]) for row in curve][-2:] == [40, 40]
 
     at_home = train(*arguments, "-o", "home", "--resume-from", latest_checkpoint(genomes / "elsewhere") or "none")
     assert at_home.exit_code == 0, at_home.stderr  # trains no further, but evaluates
@@ -267,6 +305,34 @@ def test_a_run_is_carried_elsewhere_in_small_files(genomes: Path) -> None:
         1, "out/export: a checkpoint of another network; give the --preset that it was begun with",
     )  # fmt: skip
     assert contents(genomes) == kept
+
+
+def test_a_run_is_finished_elsewhere_with_its_curve_and_its_card(genomes: Path) -> None:
+    """Trained further by nobody, whatever options and genomes are given there; the curve is that of the whole run."""
+    arguments = [*GENOMES, *HELD, *SMALL]
+    first = train(*arguments, "--steps", "50", "-o", "first", "--export", "out/export")
+    assert first.exit_code == 0, first.stderr
+    finish = train(
+        *GENOMES[1:2], "--heldout", GENOMES[2], *SMALL[:2], *SMALL[-6:], "--steps", "50", "-o", "finish",
+        "--resume-from", "out/export",
+    )  # fmt: skip
+    assert finish.exit_code == 0, finish.stderr
+    assert "other settings" not in finish.stderr
+    assert rows(genomes / "finish") == rows(genomes / "first") and len(rows(genomes / "first")) >= 4
+    cards = [find_model(f"{name}/model.safetensors").card for name in ("first", "finish")]
+    assert cards[0] == cards[1]
+    assert cards[0]["training"]["tokens_per_step"] == 256 and cards[0]["data"]["genomes"] == 2
+    # And once more in its place, which adds no row.
+    again = train(*GENOMES[1:], *HELD, *SMALL, "--steps", "50", "-o", "finish", "--resume")
+    assert again.exit_code == 0, again.stderr
+    assert rows(genomes / "finish") == rows(genomes / "first")
+    longer = train(*arguments, "--steps", "51", "-o", "finish", "--resume", "--learning-rate", "1e-4")
+    assert longer.exit_code == 0, longer.stderr
+    assert (
+        "from step 50 on with other settings than finish/checkpoint-00000050: steps 51 (was 50), lea" in longer.stderr
+    )
+    changed = find_model("finish/model.safetensors").card["training"]["changed_settings"]
+    assert [(each["from_step"], each["learning_rate"]) for each in changed] == [(0, 0.003), (50, 1e-4)]
 
 
 def test_parts_that_come_later_are_waited_for_and_trained_on(genomes: Path) -> None:
@@ -313,6 +379,23 @@ def test_parts_that_come_later_are_waited_for_and_trained_on(genomes: Path) -> N
         (["--save", "broken.safetensors"], 1, "broken.safetensors: its model card broken.json is missing"),
         (["--export", "photos"], 1, "photos holds more than a checkpoint (1.jpg)"),
         (["--export", "."], 1, "holds more than a checkpoint"),
+        (["--export", "run"], 2, "--export run: the run itself keeps its files there"),
+        (["--export", "run/stable"], 2, "--export run/stable: the run itself keeps its files there"),
+        (["--export", "run/checkpoint-00000005"], 2, "the run itself keeps its files there"),
+        (["--export", "new", "-o", "new/run"], 2, "--export new: the run itself keeps its files there"),
+        (["--export", "Bacillus_a.fa/x"], 1, "Bacillus_a.fa is a file, where a folder is to be"),
+        (["--export", "empty", "--save", "empty/w.safetensors"], 2, "--export empty: --save writes there too"),
+        (["--export", "empty", "--json-summary", "empty/s.json"], 2, "--export empty: --json-summary writes there too"),
+        (["--save", "w.safetensors", "--json-summary", "w.json"], 2, "w.json: --save writes a file of this name too"),
+        (["-o", "empty", "--json-summary", "empty/model.json"], 2, "model.json: --output writes a file of this name"),
+        (["-o", "empty", "--json-summary", "./empty/curve.csv"], 2, "--output writes a file of this name too"),
+        (["--json-summary", "Bacillus_a.fa"], 2, "The output Bacillus_a.fa is also an input"),
+        (["--json-summary", "photos"], 1, "photos is a directory"),
+        (["--save", "notes.safetensors"], 1, "notes.json is there without notes.safetensors, whose card would replace"),
+        (["--part-size", "inf"], 2, "--part-size inf: expected a finite number"),
+        (["--stop-after", "-1"], 2, "--stop-after -1: expected a finite number of at least 0"),
+        (["--stop-after", "nan"], 2, "--stop-after nan"),
+        (["--checkpoint-minutes", "inf"], 2, "--checkpoint-minutes inf"),
         (["-o", "Bacillus_a.fa"], 2, "-o Bacillus_a.fa is a file: expected a folder"),
         (["--heldout", "Vibrio_d"], 1, "no genome or file 'Vibrio_d' to hold out"),
         (["--heldout", "Bacillus_a", "--heldout", "Listeria_b"], 1, "all are held out"),
@@ -334,6 +417,8 @@ def test_what_cannot_be_done_is_said_before_it_is_begun(
     (genomes / "photos").mkdir()
     (genomes / "photos" / "1.jpg").write_text("x")
     (genomes / "broken.safetensors").write_text("x")
+    (genomes / "notes.json").write_text('{"mine": 1}')
+    (genomes / "empty").mkdir()
     write_fasta(genomes / "short.fa", random_codes(4000, 9))
     heldout = ["--heldout", "short"] if "short.fa" in arguments else HELD
     before = contents(genomes)
@@ -368,7 +453,11 @@ def test_a_run_without_held_out_genomes_must_be_meant(genomes: Path) -> None:
 
 
 def test_options_out_of_range_are_usage_errors(genomes: Path) -> None:
-    for arguments in (["--steps", "0"], ["--length", "0"], ["--schedule", "step"], ["--markov-order", "12"]):
+    for arguments in (
+        ["--steps", "0"], ["--length", "0"], ["--schedule", "step"], ["--markov-order", "12"], ["--seed", "-1"],
+        ["--seed", "99999999999999999999"], ["--part-size", "nan"],
+        ["--checkpoint-minutes", "nan"], ["--decay", "nan"],
+    ):  # fmt: skip
         result = train(*GENOMES, *HELD, *SMALL, *arguments)
         assert (result.exit_code, result.stdout) == (2, "") and arguments[0] in result.stderr
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,56 @@ def test_card_keeps_what_it_was_given(path: Path) -> None:
     assert file.card["sha256"] == file.sha256
     assert file.card["parameters"] == lively_model().num_parameters()
     assert sorted(p.name for p in path.parent.iterdir()) == ["some-model.json", "some-model.safetensors"]
+
+
+class Killed(BaseException):
+    """Ends the writing as nothing in the program would."""
+
+
+@pytest.mark.parametrize("call", range(3))
+@pytest.mark.parametrize("tidy", [False, True], ids=["kill -9", "a signal"])
+@pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
+def test_weights_and_card_belong_together_whenever_a_run_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int, tidy: bool, there: bool
+) -> None:
+    """Before the call-th rename, and once more in the next run; then they are saved, and all is tidy."""
+    path = tmp_path / "m.safetensors"
+    if there:
+        save_weights(lively_model(seed=1), path, {"note": "0"})
+    for number in (1, 2):
+        calls = 0
+
+        def dying(source: Path, target: Path) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == call + 1:
+                raise Killed
+            Path(source).rename(target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", dying)
+            if not tidy:
+                patch.setattr(Path, "unlink", lambda *arguments, **options: None)
+            with suppress(Killed):
+                save_weights(lively_model(seed=1 + number), path, {"note": str(number)})
+        if path.exists():
+            note = int(find_model(str(path)).card["note"])
+            model, other = load_model(find_model(str(path))), lively_model(seed=1 + note)
+            assert torch.equal(model.embedding.weight, other.embedding.weight)
+        else:
+            assert call == 0 and not there
+    save_weights(lively_model(seed=4), path, {"note": "3"})
+    assert find_model(str(path)).card["note"] == "3"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.safetensors"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"sha256": "0"}', "{}"])
+def test_a_waiting_card_of_other_weights_is_not_taken(path: Path, text: str) -> None:
+    (path.parent / ".some-model.json.partial").write_text(text)
+    assert find_model(str(path)).card["note"] == "for a test"
+    path.with_suffix(".json").unlink()
+    with pytest.raises(ModelError, match=r"model card some-model\.json is missing"):
+        find_model(str(path))
 
 
 @pytest.mark.parametrize("name", ["1-equal-widths", "3-mixed"])

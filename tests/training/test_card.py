@@ -58,6 +58,22 @@ def test_the_card_tells_where_the_weights_come_from(run: Trainer) -> None:
     assert card["heldout_bits_per_base"]["markov9"] == {"mean": pytest.approx(1.94), "one": 1.9, "two": 1.98}
 
 
+def test_the_card_claims_only_what_is_known(run: Trainer, tmp_path: Path) -> None:
+    measured = make_card(run, RESULT, Baselines(9, {"one": 1.9, "two": 1.98}))
+    assert "beside the zero-parameter baselines" in measured["limits"]
+    assert measured["data"]["split"].startswith("held out by species: no genus")
+    assert "baselines" not in make_card(run, RESULT, None)["limits"]
+    alone = make_card(trainer(tmp_path / "alone", corpus=Corpus((MOTIF,))), HeldOut({}, (), ()), None)
+    assert alone["data"]["split"] == "nothing was held out" and "Nothing was held out" in alone["limits"]
+    known = [Genome(g.name, g.genus, g.contigs, {"domain": "bacteria"}) for g in (MOTIF, RANDOM)]
+    told = trainer(tmp_path / "told", corpus=Corpus(tuple(known), (HELD,)))
+    make_steps(told, 1)
+    assert "the genomes listed under data (bacteria); no other" in make_card(told, RESULT, None)["limits"]
+    for card in (measured, alone):
+        assert "Apache" not in card["licence"]
+        assert not any(kind in card["limits"] for kind in ("bacteria", "viruses", "few bases"))
+
+
 def test_the_card_holds_no_path_of_the_machine(run: Trainer, tmp_path: Path) -> None:
     text = json.dumps(make_card(run, RESULT, None))
     assert str(tmp_path) not in text and str(Path.home()) not in text and str(Path.cwd()) not in text
@@ -173,6 +189,13 @@ def test_nothing_is_promoted_without_held_out_species(place: Path, better: HNet)
     before = contents(place.parent)
     with pytest.raises(InputError, match="nothing is held out"):
         promote(better, {}, place, Corpus((MOTIF,)), CONFIG)
+    assert contents(place.parent) == before
+
+
+def test_nothing_is_promoted_that_was_trained_on_what_is_held_out(place: Path, better: HNet) -> None:
+    before = contents(place.parent)
+    with pytest.raises(InputError, match="weights are not put there that were trained on Held, which is held out here"):
+        promote(better, {}, place, CORPUS, CONFIG, ["Held"])
     assert contents(place.parent) == before
 
 

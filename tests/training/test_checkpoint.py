@@ -185,6 +185,18 @@ def test_a_checkpoint_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert_holds(tmp_path / "a", some_tensors(1), step=4)
 
 
+def test_a_curve_travels_with_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "curve.csv").write_text("step\n5\n")
+    for tensors in (some_tensors(), some_tensors(1)):  # and is replaced with it
+        checkpoint.save_checkpoint(tmp_path / "a", tensors, FACTS, LARGE, tmp_path / "curve.csv")
+        assert names(tmp_path / "a") == ["curve.csv", "part-001.safetensors"]
+        assert_holds(tmp_path / "a", tensors)
+    (tmp_path / "run").mkdir()
+    shutil.copy(tmp_path / "curve.csv", tmp_path / "run")
+    with pytest.raises(OutputError, match=r"run holds more than a checkpoint \(curve\.csv\)"):  # a run's own
+        save(tmp_path / "run", some_tensors())
+
+
 def test_nothing_but_a_checkpoint_is_replaced(tmp_path: Path) -> None:
     """Not a folder of anything else, not even the parts of a corpus, whose names are alike."""
     (tmp_path / "file").write_text("text")

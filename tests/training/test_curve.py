@@ -60,6 +60,32 @@ def test_a_resumed_run_forgets_what_it_makes_again(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+def test_a_curve_that_was_carried_goes_on(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    curve(tmp_path / "one", 5, 10, 15)
+    Curve(tmp_path / "two", 2).begin(10, tmp_path / "one")
+    assert steps(tmp_path / "two") == [5, 10]
+    assert steps(tmp_path / "one") == [5, 10, 15]
+    Curve(tmp_path / "one", 2).begin(5, tmp_path / "two")  # its own comes first
+    assert steps(tmp_path / "one") == [5]
+    Curve(tmp_path, 2).begin(5, tmp_path / "none")
+    assert steps(tmp_path) == []
+
+
+def test_a_run_has_one_last_row(tmp_path: Path) -> None:
+    """However often it is resumed when it has ended; a row of training of the same step stays."""
+    made = curve(tmp_path, 5, 10)
+    for bits in (1.9, 1.8):
+        made.begin(10)
+        made.conclude({"step": 10, "heldout_bits": bits})
+    assert [(row["step"], row["bits"] != "", row["heldout_bits"]) for row in read(tmp_path)] == [
+        ("5", True, ""), ("10", True, ""), ("10", False, "1.8")
+    ]  # fmt: skip
+    made.conclude({"step": 20, "heldout_bits": 1.7})
+    assert steps(tmp_path) == [5, 10, 10, 20]
+
+
 @pytest.mark.parametrize("size", range(1, 40, 3))
 def test_a_line_that_was_cut_off_is_none(tmp_path: Path, size: int) -> None:
     """Killed while it wrote the row of step 120, the file may end in a step of 12."""
@@ -125,6 +151,15 @@ def test_a_curve_without_steps_is_drawn_too(tmp_path: Path, rows: list[dict[str,
     for each in rows:
         made.add(each)
     assert is_png(draw(tmp_path))
+
+
+def test_a_picture_that_cannot_be_drawn_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    curve(tmp_path, *range(1, 20))
+    (tmp_path / "curve.png").write_bytes(b"before")
+    with files_limited_to(1000), pytest.raises(OutputError, match=r"curve\.png: cannot be drawn: File too large"):
+        draw(tmp_path)
+    assert (tmp_path / "curve.png").read_bytes() == b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, "curve.png"]
 
 
 def test_without_matplotlib_there_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

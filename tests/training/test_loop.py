@@ -21,10 +21,10 @@ from dnahnet_cli.genome import reverse_complement
 from dnahnet_cli.model.chunking import StageTrace, ratio_loss
 from dnahnet_cli.model.flops import flops
 from dnahnet_cli.model.hnet import Output
+from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training import loop
 from dnahnet_cli.training.checkpoint import latest_checkpoint, load_checkpoint
 from dnahnet_cli.training.evaluation import evaluate
-from dnahnet_cli.networks.presets import PRESETS
 from dnahnet_cli.training.loop import Trainer, TrainingError
 from dnahnet_cli.training.objective import TrainConfig, losses, parameter_groups
 from dnahnet_cli.training.packed import Corpus, Genome

@@ -125,6 +125,16 @@ def test_weights_files_and_checkpoints_are_read(tmp_path: Path) -> None:
         assert torch.allclose(from_file.tensors[name], parameter, rtol=1e-2)  # kept in bfloat16
 
 
+def test_genera_are_known_through_several_runs(tmp_path: Path) -> None:
+    origin = replace(origin_of(lively(TINY)), genera=frozenset({"Held", "Motif"}))
+    run = trainer(tmp_path / "run", origin=origin)
+    make_steps(run, 1)
+    card = make_card(run, HeldOut({}, (), ()), None)
+    assert card["data"]["genera_before"] == ["Held"]
+    save_weights(run.model, tmp_path / "tuned.safetensors", card)
+    assert read_origin(str(tmp_path / "tuned.safetensors")).genera == {"Held", "Motif", "Random"}
+
+
 def test_a_card_of_another_kind_is_named(tmp_path: Path) -> None:
     save_weights(lively_model(), tmp_path / "odd.safetensors", {"data": {"manifest": [{"split": "train"}]}})
     with pytest.raises(

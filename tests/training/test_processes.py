@@ -125,7 +125,7 @@ def test_the_command_runs_under_torchrun(tmp_path: Path) -> None:
     (line,) = result.stdout.splitlines()
     assert json.loads(line)["steps"] == 4
     assert result.stderr.count("168,188 parameters") == 1 and "2 processes" in result.stderr
-    assert len(rows(tmp_path / "run")) == 2
+    assert len(rows(tmp_path / "run")) == 3  # before the decay, in it, and the evaluation
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "checkpoint-00000004", "curve.csv", "curve.png", "model.json", "model.safetensors", "stable"
     ]  # fmt: skip
