@@ -39,7 +39,7 @@ def make_card(trainer: Trainer, result: HeldOut, baselines: Baselines | None) ->
         "description": config.description,
         "note": "an independent implementation: not the weights or the figures of the paper's authors",
         "licence": "none stated: that is for those who trained the weights",
-        "limits": _limits(result, baselines, {str(record.get("domain") or "") for record in train}),
+        "limits": _limits(result, baselines, {str(record.get("domain") or "").rstrip("?") for record in train}),
         "dnahnet_version": __version__,
         "config": json.loads(config.to_json()),
         "training": {
